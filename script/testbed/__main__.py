@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Command line: `PYTHONPATH=script python -m testbed COMMAND`. Results on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+import docker
+
+from . import engine, images, machines, store
+
+
+def up(client: docker.DockerClient, options: argparse.Namespace) -> None:
+    """Start the platforms that stdin lists as JSON; print an inventory."""
+    platforms = json.load(sys.stdin)
+    wants_store = any("store" in platform.get("needs", []) for platform in platforms)
+    extra = store.ensure(client) if wants_store else {}
+    started = machines.up(client, platforms, options.purpose)
+    print(json.dumps(machines.inventory(dict(zip(started, platforms)), extra)))
+
+
+def main() -> int:
+    """Entry point; 1 and one sentence on stderr when something cannot be had."""
+    parser = argparse.ArgumentParser(prog="testbed", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("engine", help="find or start a Docker engine")
+    build = commands.add_parser("images", help="build the images that are missing")
+    build.add_argument("names", nargs="*", default=[])
+    start = commands.add_parser("up", help="start machines: JSON list of platforms on stdin, inventory on stdout")
+    start.add_argument("--purpose", default="test")
+    commands.add_parser("down", help="remove machines").add_argument("names", nargs="+")
+    commands.add_parser("store", help="start the shared object store")
+    commands.add_parser("ls", help="list what is there")
+    purge = commands.add_parser("purge", help="remove every labelled object")
+    purge.add_argument("--purpose", default="")
+    purge.add_argument("--images", action="store_true")
+    options = parser.parse_args()
+    try:
+        client = engine.connect()
+        if options.command == "images":
+            for name in options.names or images.IMAGES:
+                images.ensure(client, name)
+        elif options.command == "up":
+            up(client, options)
+        elif options.command == "down":
+            machines.down(client, options.names)
+        elif options.command == "store":
+            store.ensure(client)
+        elif options.command == "ls":
+            for machine in client.containers.list(all=True, filters={"label": engine.LABEL}):
+                print(machine.name, machine.status, machine.labels[engine.LABEL])
+        elif options.command == "purge":
+            machines.purge(client, options.purpose, options.images)
+    except engine.TestbedError as error:
+        print(f"testbed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

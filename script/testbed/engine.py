@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Docker engine: find one that answers, or install Debian's and start it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import docker
+
+LABEL = "labtrack"
+NETWORK = "labtrack"
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".labtrack"
+
+
+class TestbedError(Exception):
+    """Something a person can act on; printed as one sentence."""
+
+
+def say(message: str) -> None:
+    """Progress goes to stderr: stdout carries results that other programs read."""
+    print(f"testbed: {message}", file=sys.stderr, flush=True)
+
+
+def as_root(*command: str) -> None:
+    """Run a command as root, by sudo where needed.
+
+    Raises:
+        TestbedError: neither root nor password-less sudo, or the command failed.
+    """
+    prefix: list[str] = []
+    if os.geteuid() != 0:
+        if not shutil.which("sudo"):
+            raise TestbedError(f"'{command[0]}' needs root: run as root or install sudo.")
+        prefix = ["sudo", "-n"]
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run([*prefix, *command], env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no output"]
+        raise TestbedError(f"'{' '.join(command[:3])}' failed: {last[0]}")
+
+
+def _answering() -> docker.DockerClient | None:
+    try:
+        client = docker.from_env(timeout=600)
+        client.ping()
+    except docker.errors.DockerException:
+        return None
+    return client
+
+
+def install_packages(*packages: str) -> None:
+    """Install Debian packages on this machine, when they are missing."""
+    missing = [p for p in packages if subprocess.run(["dpkg-query", "-W", "-f=${Status}", p], capture_output=True, text=True, check=False).stdout[-9:] != "installed"]
+    if missing:
+        if not shutil.which("apt-get"):
+            raise TestbedError(f"this machine has no apt-get to install {', '.join(missing)}: use Debian 12 or 13.")
+        say(f"installing Debian packages on this machine: {' '.join(missing)}")
+        as_root("apt-get", "update", "-qq")
+        as_root("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing)
+
+
+def connect() -> docker.DockerClient:
+    """Return a client of an engine that answers; install and start Debian's when none does.
+
+    Raises:
+        TestbedError: no engine can be had.
+    """
+    client = _answering()
+    if client:
+        return client
+    if not shutil.which("dockerd"):
+        install_packages("docker.io", "iptables")
+    if Path("/run/systemd/system").is_dir():
+        as_root("systemctl", "start", "docker.service")
+    else:
+        say("starting dockerd (no systemd here): log in .labtrack/dockerd.log")
+        CACHE.mkdir(exist_ok=True)
+        sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+        with (CACHE / "dockerd.log").open("ab") as log:
+            subprocess.Popen([*sudo, "dockerd"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        client = _answering()
+        if client:
+            return client
+        time.sleep(0.5)
+    raise TestbedError("no Docker engine answers after 60 s: see .labtrack/dockerd.log or 'journalctl -u docker', and whether you are in the group 'docker'.")
+
+
+def network(client: docker.DockerClient) -> docker.models.networks.Network:
+    """The one network of all test machines; its DNS resolves container names and aliases."""
+    found = client.networks.list(names=[f"^{NETWORK}$"])
+    if found:
+        return found[0]
+    try:
+        return client.networks.create(NETWORK, driver="bridge", labels={LABEL: "network"}, check_duplicate=True)
+    except docker.errors.APIError:  # another process was faster
+        return client.networks.get(NETWORK)
