@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Command line of script/test."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+
+from suite.checks import Check, fast_checks, prepare_checks, sanity_check, scenario, scenario_names, slow_scenarios, testbed
+from suite.runner import Runner
+
+
+def choose(names: list[str]) -> tuple[list[Check], list[Check]]:
+    """(checks without containers, scenarios) that the names of the command line stand for."""
+    scenarios, slow = scenario_names(), slow_scenarios()
+    quick = [name for name in scenarios if name not in slow]
+    fast, sanity = fast_checks(), sanity_check()
+    local = {check.name: check for check in [*fast, sanity]}
+    groups = {
+        "fast": ([check.name for check in fast], []),
+        "default": (list(local), quick),
+        "all": (list(local), scenarios),
+        "scenarios": ([], quick),
+    }
+    chosen: dict[str, None] = {}
+    for name in names or ["default"]:
+        if name in groups:
+            chosen.update(dict.fromkeys([*groups[name][0], *groups[name][1]]))
+        elif name in local or name in scenarios:
+            chosen[name] = None
+        else:
+            accepted = ", ".join([*groups, *local, *scenarios])
+            sys.exit(f"script/test: '{name}' is neither a check nor a scenario. Accepted: {accepted}.")
+    return [local[name] for name in chosen if name in local], [scenario(name) for name in chosen if name in scenarios]
+
+
+def jobs() -> int:
+    """How many checks run side by side: LABTRACK_JOBS, or two."""
+    value = os.environ.get("LABTRACK_JOBS", "2")
+    if not value.isdigit() or int(value) < 1:
+        sys.exit(f"script/test: LABTRACK_JOBS is '{value}'. Accepted: a whole number from 1. Correct or unset it.")
+    return int(value)
+
+
+def summary(runner: Runner, seconds: float) -> int:
+    """Print the table and the closing line; the exit code."""
+    print(f"\n{'check':34} {'passed':>7} {'failed':>7} {'seconds':>8}")
+    for result in runner.results:
+        print(f"{result.check.name:34} {result.passed:7} {result.failed:7} {result.seconds:8.0f}")
+    passed = sum(result.passed for result in runner.results)
+    failed = sum(result.failed for result in runner.results)
+    print(f"{'':50} {seconds:8.0f}\n\n{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+def run_scenarios(runner: Runner, scenarios: list[Check]) -> None:
+    """Images first, then the scenarios; machines that only this run needed are removed at the end."""
+    print("Scenarios")
+    if not runner.run(prepare_checks()):
+        return
+    shared_before = testbed("ls").strip()
+    try:
+        runner.run(scenarios)
+    finally:
+        if not shared_before:
+            testbed("purge", "--purpose", "test")
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(
+        prog="script/test",
+        description="Check the collection. Without a name: every check, then every scenario that is not slow.",
+        epilog="Names: fast, sanity, scenarios, default, all, a check (ansible-lint, unit, …) or a scenario (a folder of molecule/).",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    local, scenarios = choose(parser.parse_args().names)
+    runner = Runner(jobs())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    started = time.monotonic()
+    try:
+        if local:
+            print("Checks without containers")
+            runner.run(local)
+        if scenarios:
+            run_scenarios(runner, scenarios)
+    except KeyboardInterrupt:
+        print("\nscript/test: interrupted, what was running has been stopped and removed.", file=sys.stderr)
+        return 130
+    return summary(runner, time.monotonic() - started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
