@@ -118,7 +118,6 @@ pending:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.labtrack.mlflow.plugins.module_utils._config_files import Attributes, ConfigFilesError, File, Record, read
 from ansible_collections.labtrack.mlflow.plugins.module_utils._config_plan import Plan
 

@@ -18,7 +18,7 @@ def up(client: docker.DockerClient, options: argparse.Namespace) -> None:
     wants_store = any("store" in platform.get("needs", []) for platform in platforms)
     extra = store.ensure(client) if wants_store else {}
     started = machines.up(client, platforms, options.purpose)
-    print(json.dumps(machines.inventory(dict(zip(started, platforms)), extra)))
+    print(json.dumps(machines.inventory(dict(zip(started, platforms, strict=True)), extra)))
 
 
 def main() -> int:

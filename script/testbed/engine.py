@@ -56,7 +56,11 @@ def _answering() -> docker.DockerClient | None:
 
 def install_packages(*packages: str) -> None:
     """Install Debian packages on this machine, when they are missing."""
-    missing = [p for p in packages if subprocess.run(["dpkg-query", "-W", "-f=${Status}", p], capture_output=True, text=True, check=False).stdout[-9:] != "installed"]
+    def installed(package: str) -> bool:
+        done = subprocess.run(["dpkg-query", "-W", "-f=${Status}", package], capture_output=True, text=True, check=False)
+        return done.stdout.endswith(" installed")
+
+    missing = [package for package in packages if not installed(package)]
     if missing:
         if not shutil.which("apt-get"):
             raise TestbedError(f"this machine has no apt-get to install {', '.join(missing)}: use Debian 12 or 13.")
@@ -90,7 +94,7 @@ def connect() -> docker.DockerClient:
         if client:
             return client
         time.sleep(0.5)
-    raise TestbedError("no Docker engine answers after 60 s: see .labtrack/dockerd.log or 'journalctl -u docker', and whether you are in the group 'docker'.")
+    raise TestbedError("no Docker engine answers after 60 s: see .labtrack/dockerd.log or 'journalctl -u docker'; are you in the group 'docker'?")
 
 
 def network(client: docker.DockerClient) -> docker.models.networks.Network:

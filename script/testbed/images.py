@@ -130,14 +130,22 @@ def _build_base(client: docker.DockerClient, image: Image, authorities: list[str
         (work / "ssh-keys.conf").write_text(SSH_KEYS_UNIT, encoding="utf-8")
         (work / "customize").write_text(CUSTOMIZE.format(work=work, masked=MASKED), encoding="utf-8")
         (work / "customize").chmod(0o755)
-        options = ["--quiet", "--variant=apt", f"--include={BASE_PACKAGES}", "--aptopt=Acquire::Languages \"none\"", "--aptopt=APT::Install-Recommends \"false\""]
+        options = ["--quiet", "--variant=apt", f"--include={BASE_PACKAGES}", f"--customize-hook={work}/customize"]
+        options += ['--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "false"']
         options += [f"--dpkgopt=path-exclude=/usr/share/{d}/*" for d in ("man", "locale", "doc")]
-        as_root("mmdebstrap", *options, f"--customize-hook={work}/customize", image.suite, f"{work}/rootfs.tar")
+        as_root("mmdebstrap", *options, image.suite, f"{work}/rootfs.tar")
         as_root("chmod", "0644", f"{work}/rootfs.tar")
-        # a fresh image has empty apt lists with a new time stamp: cache_valid_time would believe them fresh
-        dockerfile = 'FROM scratch\nADD rootfs.tar /\nRUN touch -d @0 /var/lib/apt/lists\nENV container=docker\nSTOPSIGNAL SIGRTMIN+3\nCMD ["/lib/systemd/systemd"]\n'
-        _build(client, image, dockerfile, {"rootfs.tar": work / "rootfs.tar"}, want)
+        _build(client, image, BASE_DOCKERFILE, {"rootfs.tar": work / "rootfs.tar"}, want)
 
+
+# A fresh image has empty apt lists with a new time stamp: cache_valid_time would believe them fresh.
+BASE_DOCKERFILE = """FROM scratch
+ADD rootfs.tar /
+RUN touch -d @0 /var/lib/apt/lists
+ENV container=docker
+STOPSIGNAL SIGRTMIN+3
+CMD ["/lib/systemd/systemd"]
+"""
 
 CUSTOMIZE = """#!/bin/sh
 set -eu

@@ -99,7 +99,7 @@ def test_a_common_check_that_fails_puts_everything_back(tmp_path, record):
     assert not (tmp_path / "b.conf").exists()
 
 
-def test_pending_until_applied_also_over_an_interrupted_run(tmp_path, record):
+def test_pending_until_applied_also_over_an_interrupted_run(record):
     assert Plan(record).finish({"a": b"1"})
     again = Record(os.path.dirname(record.path), "web")
     assert Plan(again).finish({"a": b"1"}), "nobody has restarted the service since"
@@ -108,7 +108,7 @@ def test_pending_until_applied_also_over_an_interrupted_run(tmp_path, record):
     assert Plan(again).finish({"a": b"2"})
 
 
-def test_the_record_is_for_root_alone(tmp_path, record):
+def test_the_record_is_for_root_alone(record):
     Plan(record).finish({})
     assert stat.S_IMODE(os.stat(record.path).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(os.path.dirname(record.path)).st_mode) == 0o700
