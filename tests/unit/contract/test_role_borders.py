@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A role touches its own variables; seams are the only border."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+from contract.collection import ROLES, ROOT, constants, load, options, relative, role_files, seams, tasks, text_of
+from jinja2.nativetypes import NativeEnvironment
+
+pytestmark = pytest.mark.parametrize("role", ROLES)
+
+CODE = ("tasks", "handlers", "templates", "defaults", "vars")
+INVENTORY = re.compile(r"\bhostvars\b|\bgroup_names\b|\bgroups\[|\bgroups\.|\bin groups\b|\bgroups \|")
+# Variables that Ansible itself sets and that are no injected facts.
+MAGIC = (
+    "become|check_mode|collection_name|connection|date_time_|diff_mode|facts|failed|host|index_var|inventory|local|loop|managed|parent_role"
+    "|play|playbook|python_interpreter|role|run_tags|search_path|skip_tags|ssh|user|verbosity|version"
+)
+INJECTED_FACT = re.compile(rf"(?<![\w./'\"-])ansible_(?!(?:{MAGIC}))\w+")
+REQUIRED = re.compile(r"^\(required")
+# Values for seams without a default, so that defaults made of them can be compared.
+SAMPLE = {"site_fqdn": "mlflow.example.org", "site_admin_cidrs": ["192.0.2.0/24"], "site_client_cidrs": ["192.0.2.0/24"]}
+
+
+def evaluate(text: str) -> object:
+    """A default of the table of seams, or the argument of default(), with the sample site."""
+    environment = NativeEnvironment()
+    known = {name: yaml.safe_load(value.strip("`")) for name, value in seams().items() if "site_" not in value and not REQUIRED.match(value)}
+    if "{{" in text:
+        return environment.from_string(text).render(**known, **SAMPLE)
+    return environment.compile_expression(text)(**{**known, **SAMPLE})
+
+
+def arguments_of_default(text: str) -> list[tuple[str, str]]:
+    """(seam, argument of its default filter) for each seam of the text; no argument: an empty string."""
+    found = []
+    for match in re.finditer(r"\b(site_\w+)(\s*\|\s*default\()?", text):
+        if not match[2]:
+            found.append((match[1], ""))
+            continue
+        depth, end = 1, match.end()
+        while depth:
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        argument = re.sub(r",\s*true$", "", text[match.end() : end - 1].strip())
+        found.append((match[1], argument))
+    return found
+
+
+def test_defaults_read_listed_seams_with_the_listed_default(role: str) -> None:
+    for path in role_files(role, "defaults"):
+        for seam, argument in arguments_of_default(text_of(path)):
+            assert seam in seams(), f"{seam} is not listed in docs/interfaces.md"
+            listed = seams()[seam]
+            if REQUIRED.match(listed):
+                continue
+            assert argument, f"{seam} needs | default({listed})"
+            assert evaluate(argument) == (evaluate(listed.strip("`"))), f"{seam}: default({argument}), listed {listed}"
+
+
+def test_only_defaults_read_seams(role: str) -> None:
+    for path in role_files(role, "tasks", "handlers", "templates", "vars"):
+        used = set(re.findall(r"(?<![\w./'-])site_\w+", re.sub(r"#.*", "", text_of(path)))) - {"site_preflight_passed"}
+        assert not {name for name in used if name in seams()}, relative(path)
+
+
+def test_no_variable_of_another_role_is_read(role: str) -> None:
+    foreign = {name for other in ROLES if other != role for name in [*options(other), *constants(other)]}
+    foreign -= {*options(role), *constants(role)}
+    for path in role_files(role, *CODE):
+        assert not set(re.findall(r"(?<![\w.])\w+", text_of(path))) & foreign, relative(path)
+
+
+def test_no_role_knows_the_inventory(role: str) -> None:
+    for path in role_files(role, *CODE):
+        assert not INVENTORY.findall(text_of(path)), relative(path)
+
+
+def test_facts_are_read_from_ansible_facts(role: str) -> None:
+    for path in role_files(role, *CODE):
+        assert not INJECTED_FACT.findall(text_of(path)), relative(path)
+
+
+def test_internals_have_the_internal_prefix(role: str) -> None:
+    prefix = f"__{role}_"
+    assert not [name for name in constants(role) if not name.startswith(prefix)]
+    for path in role_files(role, "tasks", "handlers"):
+        for task in tasks(path):
+            names = [task.get("register"), task.get("loop_control", {}).get("loop_var"), *task.get("ansible.builtin.set_fact", {})]
+            wrong = [name for name in names if name and not name.startswith(prefix) and name != "cacheable"]
+            assert not wrong, f"{relative(path)}: {task.get('name')}"
+
+
+def test_role_has_no_dependencies(role: str) -> None:
+    assert load(ROOT / "roles" / role / "meta" / "main.yml")["dependencies"] == []
