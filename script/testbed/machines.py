@@ -97,6 +97,11 @@ def address(machine: docker.models.containers.Container) -> str:
     return next(iter(machine.attrs["NetworkSettings"]["Networks"].values()))["IPAddress"]
 
 
+def gateway(machine: docker.models.containers.Container) -> str:
+    """IPv4 address under which this machine sees connections from outside the testbed."""
+    return next(iter(machine.attrs["NetworkSettings"]["Networks"].values()))["Gateway"]
+
+
 def ssh_access(machine: docker.models.containers.Container) -> dict[str, Any]:
     """Let the testbed's key log in as `debian`, as cloud-init would; return the Ansible variables for it."""
     key, known_hosts = CACHE / "ssh" / "id_ed25519", CACHE / "ssh" / f"known_hosts-{machine.name}"
@@ -121,10 +126,13 @@ def inventory(machines: dict[docker.models.containers.Container, dict[str, Any]]
     """An inventory in Ansible's YAML form: hosts with their groups and connection, `extra` for all."""
     hosts, groups = {}, {}
     for machine, platform in machines.items():
-        docker_exec = {"ansible_connection": "community.docker.docker"}
-        hosts[machine.name] = {**(ssh_access(machine) if platform.get("ssh") else docker_exec), "testbed_address": address(machine)}
+        docker_exec = {"ansible_connection": "community.docker.docker", "ansible_host": machine.name}
+        name = platform.get("inventory_name", machine.name)
+        access = ssh_access(machine) if platform.get("ssh") else docker_exec
+        addresses = {"testbed_address": address(machine), "testbed_gateway": gateway(machine)}
+        hosts[name] = {**access, **addresses, **platform.get("host_vars", {})}
         for group in platform.get("groups", []):
-            groups.setdefault(group, {"hosts": {}})["hosts"][machine.name] = {}
+            groups.setdefault(group, {"hosts": {}})["hosts"][name] = {}
     common = {"ansible_python_interpreter": "/usr/bin/python3", **extra}
     return {"all": {"hosts": hosts, "vars": common, "children": groups}}
 

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""script/demo: one machine, one `ansible-playbook site.yml`, one run logged and read back."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import docker
+
+from . import engine, machines
+from .engine import CACHE, ROOT, TestbedError
+
+NAME = "labtrack-demo"
+# The machine has no name in any DNS: the site is known by its address, as behind a floating IP.
+PLATFORM = {
+    "name": NAME,
+    "inventory_name": "mlflow",
+    "hostname": "mlflow",
+    "image": "debian13",
+    "ssh": True,
+    "volumes": ["/var/lib/labtrack"],
+    "host_vars": {"site_name": "demo", "site_fqdn": "{{ testbed_address }}", "site_admin_cidrs": ["{{ testbed_gateway }}/32"]},
+}
+STATE = CACHE / "demo"
+INVENTORY = STATE / "inventory"
+VAULT_PASSWORD = STATE / "vault-password"
+CLIENT = STATE / "client"
+BUNDLE = STATE / "bundle"
+LOCK = ROOT / "roles" / "tracking_server" / "files" / "mlflow-3.17.2.txt"
+UV = CACHE / "uv" / "bin" / "uv"
+
+
+class Demo:
+    """The steps, in order; each is safe to repeat."""
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self.client = client
+        self.environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_VAULT_PASSWORD_FILE": str(VAULT_PASSWORD)}
+        self.started = time.monotonic()
+
+    def step(self, text: str) -> None:
+        """Say what comes next."""
+        print(f"\n[{time.monotonic() - self.started:4.0f} s] {text}", flush=True)
+
+    def run(self, *command: str | Path, environment: dict[str, str] | None = None) -> None:
+        """Run a command in the checkout, its output on the terminal."""
+        done = subprocess.run([str(word) for word in command], cwd=ROOT, env=environment or self.environment, check=False)
+        if done.returncode:
+            raise TestbedError(f"'{Path(command[0]).name}' ended with code {done.returncode}: its last lines above say why. script/demo may be run again.")
+
+    def ansible(self, playbook: str, *options: str) -> None:
+        """Run a playbook as a lab admin would."""
+        tool = Path(sys.executable).parent / "ansible-playbook"
+        self.run(tool, playbook, "-i", "inventories/example_single_vm", "-i", INVENTORY, *options)
+
+    def machine(self) -> str:
+        """Start the container; its address."""
+        machine = machines.up(self.client, [PLATFORM], purpose="demo")[0]
+        (INVENTORY / "group_vars" / "all").mkdir(parents=True, exist_ok=True)
+        (INVENTORY / "hosts.json").write_text(json.dumps(machines.inventory({machine: PLATFORM}, {}), indent=1), encoding="utf-8")
+        return machines.address(machine)
+
+    def vault(self) -> None:
+        """Secrets of the site, generated once, encrypted with a password that is kept beside them (it is a demo)."""
+        vault = INVENTORY / "group_vars" / "all" / "vault.yml"
+        if vault.exists() and VAULT_PASSWORD.exists():
+            return
+        for path in (VAULT_PASSWORD, vault):
+            path.touch(mode=0o600)
+        VAULT_PASSWORD.write_text(secrets.token_urlsafe(32) + "\n", encoding="utf-8")
+        tool = Path(sys.executable).parent / "ansible-vault"
+        text = f"vault_s3_secret_key: {secrets.token_urlsafe(30)}\n"
+        subprocess.run([tool, "encrypt", "--output", vault, "-"], input=text, text=True, env=self.environment, check=True, capture_output=True)
+
+    def client_environment(self) -> dict[str, str]:
+        """A researcher's laptop: an environment of its own with the same MLflow, and the bundle's variables."""
+        ours = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_CONFIG": "1", "UV_CACHE_DIR": str(CACHE / "cache" / "uv")}
+        tool = {**os.environ, **ours}
+        if not (CLIENT / "bin" / "python").exists():
+            self.run(UV, "venv", "--quiet", "--python", sys.executable, CLIENT, environment=tool)
+        self.run(UV, "pip", "install", "--quiet", "--require-hashes", "--python", CLIENT / "bin" / "python", "-r", LOCK, environment=tool)
+        script = 'set -a; . "$0"/mlflow_env.sh; env -0'
+        done = subprocess.run(["bash", "-c", script, BUNDLE], capture_output=True, text=True, check=True)
+        return dict(line.split("=", 1) for line in done.stdout.split("\0") if "=" in line)
+
+
+def deploy(demo: Demo) -> None:
+    """All steps."""
+    print(
+        "This sets up on this machine, and `script/demo --destroy` removes:\n"
+        "  - Debian packages docker.io and mmdebstrap, if no Docker engine answers (they stay)\n"
+        f"  - Docker images labtrack/*, a network '{engine.NETWORK}', a container '{NAME}' with a volume\n"
+        f"  - files in {STATE}"
+    )
+    demo.step("Starting a Debian 13 machine with SSH (a container stands in for the VM)")
+    address = demo.machine()
+    demo.vault()
+    demo.step("ansible-playbook site.yml -i inventories/example_single_vm")
+    demo.ansible("site.yml")
+    demo.step("ansible-playbook playbooks/client_bundle.yml: what a person needs to log runs")
+    demo.ansible("playbooks/client_bundle.yml", "-e", json.dumps({"tracking_client_bundle_dir": str(BUNDLE)}))
+    demo.step("Logging a run with the real client over HTTPS with a login, reading it back, comparing")
+    environment = demo.client_environment()
+    demo.run(CLIENT / "bin" / "python", Path(__file__).with_name("round_trip.py"), environment=environment)
+    print(
+        f"\nThe server is at https://{address}/ (its CA: {BUNDLE}/ca.pem)\n"
+        f"  user and password: in {BUNDLE}/credentials\n"
+        f"  try next:          source {BUNDLE}/mlflow_env.sh && {BUNDLE}/labtrack-doctor\n"
+        f"                     {CLIENT}/bin/mlflow experiments search\n"
+        "                     script/demo                 (again: nothing changes)\n"
+        "                     script/demo --destroy       (removes everything)\n"
+        f"Finished in {time.monotonic() - demo.started:.0f} s."
+    )
+
+
+def destroy(client: docker.DockerClient) -> None:
+    """Remove what deploy made. Images go too, unless test machines use them."""
+    machines.purge(client, "demo")
+    machines.purge(client, "image", images_too=not client.containers.list(all=True, filters={"label": engine.LABEL}))
+    shutil.rmtree(STATE, ignore_errors=True)
+    print("The demo is gone.")
+
+
+def main() -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="script/demo", description=__doc__)
+    parser.add_argument("--destroy", action="store_true", help="remove the container, volume, network, images and files of the demo")
+    options = parser.parse_args()
+    try:
+        client = engine.connect()
+        if options.destroy:
+            destroy(client)
+        else:
+            deploy(Demo(client))
+    except TestbedError as error:
+        print(f"script/demo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
