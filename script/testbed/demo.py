@@ -15,7 +15,7 @@ from pathlib import Path
 
 import docker
 
-from . import engine, machines
+from . import client, engine, machines
 from .engine import CACHE, ROOT, TestbedError
 
 NAME = "labtrack-demo"
@@ -32,17 +32,14 @@ PLATFORM = {
 STATE = CACHE / "demo"
 INVENTORY = STATE / "inventory"
 VAULT_PASSWORD = STATE / "vault-password"
-CLIENT = STATE / "client"
 BUNDLE = STATE / "bundle"
-LOCK = ROOT / "roles" / "tracking_server" / "files" / "mlflow-3.17.2.txt"
-UV = CACHE / "uv" / "bin" / "uv"
 
 
 class Demo:
     """The steps, in order; each is safe to repeat."""
 
-    def __init__(self, client: docker.DockerClient) -> None:
-        self.client = client
+    def __init__(self, docker_client: docker.DockerClient) -> None:
+        self.docker = docker_client
         self.environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_VAULT_PASSWORD_FILE": str(VAULT_PASSWORD)}
         self.started = time.monotonic()
 
@@ -63,7 +60,7 @@ class Demo:
 
     def machine(self) -> str:
         """Start the container; its address."""
-        machine = machines.up(self.client, [PLATFORM], purpose="demo")[0]
+        machine = machines.up(self.docker, [PLATFORM], purpose="demo")[0]
         (INVENTORY / "group_vars" / "all").mkdir(parents=True, exist_ok=True)
         (INVENTORY / "hosts.json").write_text(json.dumps(machines.inventory({machine: PLATFORM}, {}), indent=1), encoding="utf-8")
         return machines.address(machine)
@@ -79,17 +76,6 @@ class Demo:
         tool = Path(sys.executable).parent / "ansible-vault"
         text = f"vault_s3_secret_key: {secrets.token_urlsafe(30)}\n"
         subprocess.run([tool, "encrypt", "--output", vault, "-"], input=text, text=True, env=self.environment, check=True, capture_output=True)
-
-    def client_environment(self) -> dict[str, str]:
-        """A researcher's laptop: an environment of its own with the same MLflow, and the bundle's variables."""
-        ours = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_CONFIG": "1", "UV_CACHE_DIR": str(CACHE / "cache" / "uv")}
-        tool = {**os.environ, **ours}
-        if not (CLIENT / "bin" / "python").exists():
-            self.run(UV, "venv", "--quiet", "--python", sys.executable, CLIENT, environment=tool)
-        self.run(UV, "pip", "install", "--quiet", "--require-hashes", "--python", CLIENT / "bin" / "python", "-r", LOCK, environment=tool)
-        script = 'set -a; . "$0"/mlflow_env.sh; env -0'
-        done = subprocess.run(["bash", "-c", script, BUNDLE], capture_output=True, text=True, check=True)
-        return dict(line.split("=", 1) for line in done.stdout.split("\0") if "=" in line)
 
 
 def deploy(demo: Demo) -> None:
@@ -108,24 +94,24 @@ def deploy(demo: Demo) -> None:
     demo.step("ansible-playbook playbooks/client_bundle.yml: what a person needs to log runs")
     demo.ansible("playbooks/client_bundle.yml", "-e", json.dumps({"tracking_client_bundle_dir": str(BUNDLE)}))
     demo.step("Logging a run with the real client over HTTPS with a login, reading it back, comparing")
-    environment = demo.client_environment()
-    demo.run(CLIENT / "bin" / "python", Path(__file__).with_name("round_trip.py"), environment=environment)
+    demo.run(client.python(), Path(__file__).with_name("round_trip.py"), environment=client.bundle_environment(BUNDLE))
     print(
         f"\nThe server is at https://{address}/ (its CA: {BUNDLE}/ca.pem)\n"
         f"  user and password: in {BUNDLE}/credentials\n"
         f"  try next:          source {BUNDLE}/mlflow_env.sh && {BUNDLE}/labtrack-doctor\n"
-        f"                     {CLIENT}/bin/mlflow experiments search\n"
+        f"                     {client.CLIENT}/bin/mlflow experiments search\n"
         "                     script/demo                 (again: nothing changes)\n"
         "                     script/demo --destroy       (removes everything)\n"
         f"Finished in {time.monotonic() - demo.started:.0f} s."
     )
 
 
-def destroy(client: docker.DockerClient) -> None:
+def destroy(docker_client: docker.DockerClient) -> None:
     """Remove what deploy made. Images go too, unless test machines use them."""
-    machines.purge(client, "demo")
-    machines.purge(client, "image", images_too=not client.containers.list(all=True, filters={"label": engine.LABEL}))
-    shutil.rmtree(STATE, ignore_errors=True)
+    machines.purge(docker_client, "demo")
+    machines.purge(docker_client, "image", images_too=not docker_client.containers.list(all=True, filters={"label": engine.LABEL}))
+    for directory in (STATE, client.CLIENT):
+        shutil.rmtree(directory, ignore_errors=True)
     print("The demo is gone.")
 
 
@@ -135,11 +121,11 @@ def main() -> int:
     parser.add_argument("--destroy", action="store_true", help="remove the container, volume, network, images and files of the demo")
     options = parser.parse_args()
     try:
-        client = engine.connect()
+        docker_client = engine.connect()
         if options.destroy:
-            destroy(client)
+            destroy(docker_client)
         else:
-            deploy(Demo(client))
+            deploy(Demo(docker_client))
     except TestbedError as error:
         print(f"script/demo: {error}", file=sys.stderr)
         return 1

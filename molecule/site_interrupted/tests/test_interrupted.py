@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kill `ansible-playbook site.yml` at five task boundaries; repeat it; compare with an undisturbed site."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+# what has just been done when the controller dies: a play that begins, or a task of a role
+BOUNDARIES = [
+    r"TASK \[labtrack.mlflow.certificate : ",
+    r"TASK \[labtrack.mlflow.object_store_server : service ",
+    r"TASK \[labtrack.mlflow.postgresql : service ",
+    r"TASK \[labtrack.mlflow.tracking_server : service ",
+    r"TASK \[labtrack.mlflow.reverse_proxy : service ",
+]
+
+
+def command() -> list[str]:
+    """site.yml with the example inventory and the scenario's own."""
+    inventory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml"
+    tool = Path(sys.executable).parent / "ansible-playbook"
+    return [str(tool), "site.yml", "-i", "inventories/example_single_vm", "-i", str(inventory)]
+
+
+def environment() -> dict[str, str]:
+    """The checkout's own ansible.cfg, as a lab admin has it."""
+    return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+
+
+def run_until(boundary: str) -> str:
+    """Run the play and kill the controller with all its children when the task begins; the output so far."""
+    process = subprocess.Popen(
+        command(), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    output = []
+    try:
+        for line in process.stdout:
+            output.append(line)
+            if re.search(boundary, line):
+                return "".join(output)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    pytest.fail(f"the play ended before '{boundary}':\n{''.join(output)[-3000:]}")
+
+
+def run_whole() -> str:
+    """Run the play to its end; its output."""
+    done = subprocess.run(command(), cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_killed(boundary):
+    assert "failed=1" not in run_until(boundary)
+
+
+def test_repeated_run_converges(host):
+    run_whole()
+    assert host.run("systemctl is-system-running").stdout.strip() == "running"
+    assert not host.run("systemctl --failed --plain --no-legend").stdout.strip()
+
+
+def test_and_then_changes_nothing():
+    recap = re.search(r"^mlflow\s+: ok=\d+\s+changed=(\d+)", run_whole(), re.M)
+    assert recap
+    assert recap.group(1) == "0"
+
+
+def test_the_services_run_with_what_is_written(host):
+    with host.sudo():
+        records = host.check_output("for f in /var/lib/labtrack-config/*.json; do cat $f; echo; done")
+    assert records
+    for record in filter(None, records.splitlines()):
+        data = json.loads(record)
+        assert data["current"] == data["applied"]
