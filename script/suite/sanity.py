@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -61,10 +60,10 @@ def unpack(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     target = folder / "ansible_collections" / "labtrack" / "mlflow"
     target.mkdir(parents=True)
-    with tempfile.TemporaryDirectory() as temporary, tarfile.open(build(Path(temporary))) as archive:
-        archive.extractall(target, filter="data")
-    for command in (["init", "--quiet"], ["add", "--all", "--force"]):
-        subprocess.run(["git", *command], cwd=target, check=True, env=tool_environment())
+    with tempfile.TemporaryDirectory() as temporary:
+        archive = str(build(Path(temporary)))
+        for command in (["tar", "-xzf", archive], ["git", "init", "--quiet"], ["git", "add", "--all", "--force"]):
+            subprocess.run(command, cwd=target, check=True, env=tool_environment())
     return target
 
 
