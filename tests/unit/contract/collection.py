@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if (path / "tasks").is_dir())
 SECRET_NAME = re.compile(r"password|secret|token|private_key|passphrase")
 PRINTABLE_TYPES = ("bool", "float", "int", "path")
+KEYS_OF_EXPRESSIONS = ("when", "until", "failed_when", "changed_when", "that", "var")
+MARKED = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 KEYS_OF_BLOCKS = ("block", "rescue", "always")
 
 
@@ -54,8 +56,9 @@ def relative(path: Path) -> str:
 
 @cache
 def specification(role: str) -> dict[str, Any]:
-    """Every entry point of the role."""
-    return load(ROOT / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]
+    """Every entry point of the role, none where it has no such file."""
+    path = ROOT / "roles" / role / "meta" / "argument_specs.yml"
+    return load(path)["argument_specs"] if path.exists() else {"main": {}}
 
 
 def options(role: str) -> dict[str, Any]:
@@ -94,6 +97,23 @@ def role_files(role: str, *folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (base / folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
 
 
+def _strings(found: Any, is_expression: bool = False) -> list[str]:
+    """Every Jinja expression of some YAML content; string literals inside are emptied."""
+    if isinstance(found, dict):
+        return [text for key, value in found.items() for text in _strings(value, key in KEYS_OF_EXPRESSIONS)]
+    if isinstance(found, list):
+        return [text for value in found for text in _strings(value, is_expression)]
+    if not isinstance(found, str):
+        return []
+    return [found] if is_expression else MARKED.findall(found)
+
+
+def expressions(path: Path) -> str:
+    """The Jinja code of a YAML file or template, without its string literals."""
+    found = _strings(load(path)) if path.suffix == ".yml" else MARKED.findall(text_of(path))
+    return "\n".join(re.sub(r"'[^']*'|\"[^\"]*\"", "''", text) for text in found)
+
+
 def tasks(path: Path) -> list[dict[str, Any]]:
     """Every task of a file, those of blocks included, blocks themselves too."""
     return _flatten(load(path) or [])
@@ -112,4 +132,4 @@ def _flatten(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def seams() -> dict[str, str]:
     """The table of docs/interfaces.md: name of the seam, text of its default."""
     rows = re.findall(r"^\| (`site_.+?) \| .+? \| (.+?) \|", (ROOT / "docs" / "interfaces.md").read_text(encoding="utf-8"), re.MULTILINE)
-    return {name: default for names, default in rows for name in re.findall(r"site_\w+", names)}
+    return {name: default.strip("`") for names, default in rows for name in re.findall(r"site_\w+", names)}
