@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+PLACES = "/etc /opt/labtrack /var/lib/labtrack /var/lib/labtrack-config /var/log /tmp /var/tmp /root /home"
 CANARY = "CANARY-s3-0123456789abcdefghijklmn"
 # an S3 signature or session needs none of these; 16 is the shortest secret that anything generates
 LEAST = 16
@@ -54,7 +55,7 @@ def test_units_and_logs(host, secrets, what):
 def test_files_with_secrets_are_closed(host, secrets):
     with host.sudo():
         for secret in secrets:
-            names = host.run(f"grep -rlsIF -- '{secret}' /etc /opt/labtrack /var/lib/labtrack /var/lib/labtrack-config /var/log /tmp /var/tmp /root /home").stdout.split()
+            names = host.run(f"grep -rlsIF -- '{secret}' {PLACES}").stdout.split()
             for name in names:
                 found = host.file(name)
                 assert found.mode & 0o007 == 0, name
