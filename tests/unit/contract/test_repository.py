@@ -12,7 +12,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
-from contract.collection import KEYS_OF_BLOCKS, ROLES, ROOT, load, relative, role_files, tasks, text_of, tracked
+from contract.collection import KEYS_OF_BLOCKS, ROLES, ROOT, expressions, load, relative, role_files, tasks, text_of, tracked
 from packaging.specifiers import SpecifierSet
 from suite.artefact import build
 from suite.paths import tool_environment
@@ -20,7 +20,6 @@ from suite.paths import tool_environment
 HIDING = {
     "ignore_errors": r"^\s*-?\s*ignore_errors\s*:",
     "ignore_unreachable": r"^\s*-?\s*ignore_unreachable\s*:",
-    "failed_when: false": r"^\s*-?\s*failed_when\s*:\s*(\[\])?\s*(false|no)\b",
     "a pause": r"^\s*-?\s*(ansible\.builtin\.)?pause\s*:",
     "a lint skip": r"#\s*no" + r"qa\b|yamllint\s+disable|pylint:\s*disable|shellcheck\s+disable|skip_ansible" + r"_lint",
 }
@@ -35,6 +34,16 @@ def test_nothing_hides_a_failure(what: str) -> None:
     pattern = re.compile(HIDING[what], re.MULTILINE)
     checked = [path for path in tracked() if path.suffix in (".yml", ".yaml", ".py", ".sh", ".j2", "") and path.name != "test_repository.py"]
     assert not [relative(path) for path in checked if pattern.search(text_of(path))]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_result_that_may_fail_is_judged_later(role: str) -> None:
+    code = "\n".join(expressions(path) for path in role_files(role, "tasks", "handlers", "templates", "vars"))
+    for path in role_files(role, "tasks", "handlers"):
+        for task in tasks(path):
+            if task.get("failed_when") is False:
+                assert task.get("register"), f"{relative(path)}: {task['name']} can fail unseen"
+                assert re.search(rf"\b{task['register']}\b", code), f"{relative(path)}: nothing reads {task['register']}"
 
 
 def test_plays_have_names() -> None:
