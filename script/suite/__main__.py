@@ -13,26 +13,27 @@ from suite.checks import Check, fast_checks, prepare_checks, sanity_check, scena
 from suite.runner import Runner
 
 
+def groups() -> dict[str, list[str]]:
+    """Names that stand for several checks."""
+    scenarios, slow = scenario_names(), slow_scenarios()
+    fast = [check.name for check in fast_checks()]
+    quick = [name for name in scenarios if name not in slow]
+    return {
+        "fast": fast,
+        "scenarios": quick,
+        "default": [*fast, "sanity", *quick],
+        "all": [*fast, "sanity", *scenarios],
+    }
+
+
 def choose(names: list[str]) -> tuple[list[Check], list[Check]]:
     """(checks without containers, scenarios) that the names of the command line stand for."""
-    scenarios, slow = scenario_names(), slow_scenarios()
-    quick = [name for name in scenarios if name not in slow]
-    fast, sanity = fast_checks(), sanity_check()
-    local = {check.name: check for check in [*fast, sanity]}
-    groups = {
-        "fast": ([check.name for check in fast], []),
-        "default": (list(local), quick),
-        "all": (list(local), scenarios),
-        "scenarios": ([], quick),
-    }
-    chosen: dict[str, None] = {}
-    for name in names or ["default"]:
-        if name in groups:
-            chosen.update(dict.fromkeys([*groups[name][0], *groups[name][1]]))
-        elif name in local or name in scenarios:
-            chosen[name] = None
-        else:
-            accepted = ", ".join([*groups, *local, *scenarios])
+    local = {check.name: check for check in [*fast_checks(), sanity_check()]}
+    scenarios, known = scenario_names(), groups()
+    chosen = list(dict.fromkeys(single for name in names or ["default"] for single in known.get(name, [name])))
+    for name in chosen:
+        if name not in local and name not in scenarios:
+            accepted = ", ".join([*known, *local, *scenarios])
             sys.exit(f"script/test: '{name}' is neither a check nor a scenario. Accepted: {accepted}.")
     return [local[name] for name in chosen if name in local], [scenario(name) for name in chosen if name in scenarios]
 
@@ -71,12 +72,17 @@ def run_scenarios(runner: Runner, scenarios: list[Check]) -> None:
 
 def main() -> int:
     """Run what was asked for."""
+    known, slow = groups(), ", ".join(slow_scenarios()) or "none"
     parser = argparse.ArgumentParser(
         prog="script/test",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Check the collection. Without a name: every check, then every scenario that is not slow.",
-        epilog="Names: fast, sanity, scenarios, default, all, a check (ansible-lint, unit, …) or a scenario (a folder of molecule/).",
+        epilog=f"fast       {' '.join(known['fast'])}\n"
+        f"sanity     ansible-test on the built artefact\nscenarios  {' '.join(known['scenarios'])}\n"
+        f"all        everything, and the slow scenarios: {slow}\n\n"
+        "Logs are in .labtrack/log/. LABTRACK_JOBS is how many run side by side, two unless said.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a group, a check or a scenario of the lists below")
     local, scenarios = choose(parser.parse_args().names)
     runner = Runner(jobs())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
