@@ -480,9 +480,11 @@ def judge_status(server: Server, answer: Answer) -> None:
     status, text = answer.status, answer.text[:2000]
     if status in (301, 302, 303, 307, 308):
         target = urllib.parse.urlsplit(answer.headers.get("Location", ""))
-        better = f"{target.scheme}://{target.netloc}" if target.netloc else ""
-        advice = f"export MLFLOW_TRACKING_URI={shlex.quote(better)}" if better else "use the address of the bundle"
-        raise CheckError(SERVER, f"the server sends you elsewhere ({better or 'a login page'}).", advice)
+        if target.hostname == server.host and target.scheme == "https":
+            better = f"https://{target.netloc}"
+            raise CheckError(SERVER, f"the server sends you to {better}.", f"export MLFLOW_TRACKING_URI={shlex.quote(better)}")
+        message = f"the server sends you elsewhere ({target.hostname or 'a login page'}): something is between you and MLflow."
+        raise CheckError(SERVER, message, f"use the bundle's address{': ' + bundle_uri() if bundle_uri() else ''}; else tell the admin this line")
     if status == 403 and "host header" in text.lower():
         message = f"the server does not know itself as '{server.host}' (Invalid Host header)."
         raise CheckError(SERVER, message, f"use the name of the bundle, or ask the admin to add '{server.host}' to site_alternative_names")
