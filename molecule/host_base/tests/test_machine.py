@@ -72,11 +72,9 @@ def test_the_firewall_comes_back_after_debians_own_service_flushed_it(host):
     host.check_output("cp /etc/nftables.conf /root/nftables.conf")
     host.check_output("printf 'add table inet labtrack\\ndelete table inet labtrack\\n' > /etc/nftables.conf")
     try:
-        for verb in ("start", "reload", "restart"):
+        for verb in ("start", "reload", "restart", "stop"):
             host.check_output(f"systemctl {verb} nftables")
-            host.run("timeout 10 bash -c 'until nft list table inet labtrack; do :; done'")
             assert host.run("nft list table inet labtrack").rc == 0, verb
-            assert host.run("systemctl is-active labtrack-firewall").rc == 0, verb
     finally:
         host.check_output("cp /root/nftables.conf /etc/nftables.conf")
 
@@ -88,7 +86,7 @@ def test_everything_starts_at_boot(host):
 
 def test_the_rules_are_there_again_after_a_reboot(host, address):
     docker("restart", MACHINE)
-    docker("exec", MACHINE, "systemctl", "is-system-running", "--wait")
+    docker("exec", MACHINE, "timeout", "30", "bash", "-c", "until systemctl is-active multi-user.target; do :; done")
     assert "policy drop" in host.check_output("nft list table inet labtrack")
     assert host.check_output("systemctl --failed --plain --no-legend") == ""
     assert opens(address, 22)
