@@ -88,7 +88,7 @@ class Runner:
         passed, failed = check.count(output, code == 0)
         self.results.append(Result(check, seconds, passed, failed, log))
         if not failed:
-            print(f"  passed  {check.name}  {seconds:.0f} s", flush=True)
+            print(f"  {'ready ' if check.is_preparation else 'passed'}  {check.name}  {seconds:.0f} s", flush=True)
             return
         print(f"  FAILED  {check.name}  {seconds:.0f} s, the end of {log.relative_to(ROOT)}:", flush=True)
         for line in output.splitlines()[-TAIL_LINES:]:
