@@ -1,0 +1,184 @@
+#!/usr/bin/python3
+# Kept by labtrack.mlflow.certificate.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Renew the certificate where that is due, put it in place, reload what uses it, and warn before it ends.
+
+usage: labtrack-certificate [--force] [CONFIG]
+Exit status: 0 good, 1 something failed, 2 the certificate ends soon and nobody renews it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CONFIG = "/etc/labtrack/certificate/config.json"
+LOCK = "/run/labtrack-certificate.lock"
+MODES = {"key": 0o640, "chain": 0o644, "ca": 0o644}
+DAY = 86400
+
+
+class CertificateError(Exception):
+    """One sentence for the journal."""
+
+
+def run(*command: str, env: dict[str, str] | None = None) -> str:
+    """Run a program; its output.
+
+    Raises:
+        CertificateError: it failed.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **(env or {})})
+    if done.returncode:
+        raise CertificateError(f"'{' '.join(command[:2])}' failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def expiry(path: Path) -> int:
+    """When the first certificate of a file ends, in seconds of the epoch."""
+    return ssl.cert_time_to_seconds(run("openssl", "x509", "-noout", "-enddate", "-in", str(path)).strip().split("=", 1)[1])
+
+
+def days_left(path: Path) -> float:
+    """Days until the first certificate of a file ends."""
+    return (expiry(path) - time.time()) / DAY
+
+
+def write(path: Path, content: bytes, mode: int) -> None:
+    """Write a neighbour and rename it; the group ssl-cert reads keys."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".labtrack-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        if mode == MODES["key"]:
+            shutil.chown(name, "root", "ssl-cert")
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+class Certificate:
+    """The certificate that the configuration describes."""
+
+    def __init__(self, config: dict) -> None:
+        self.config = config
+        self.source = {name: Path(path) for name, path in config["source"].items()}
+        self.target = {name: Path(path) for name, path in config["target"].items()}
+        self.pending = self.target["chain"].with_suffix(".pending")
+
+    def renew(self, force: bool) -> None:
+        """Ask the provider for a new certificate, if it is time."""
+        if self.config["provider"] == "lab_ca" and (force or days_left(self.source["chain"]) < self.config["renew_before_days"]):
+            self._issue()
+        elif self.config["provider"] == "acme":
+            self._certbot(force)
+
+    def _issue(self) -> None:
+        """Sign the request that the role left, with the lab's CA."""
+        base = Path(self.config["lab_ca"]["dir"])
+        days = min(self.config["lab_ca"]["validity_days"], int(days_left(base / "ca.pem")))
+        if days < 1:
+            raise CertificateError("the lab CA has ended: move its ca.pem and ca.key away and run the playbook, then give clients the new ca.pem.")
+        sign = ["-CA", str(base / "ca.pem"), "-CAkey", str(base / "ca.key"), "-days", str(days), "-sha256", "-copy_extensions", "copy"]
+        pem = run("openssl", "x509", "-req", "-in", str(base / "server.csr"), *sign)
+        write(self.source["chain"], pem.encode(), 0o644)
+        print(f"issued a certificate for {days} days", flush=True)
+
+    def _certbot(self, force: bool) -> None:
+        acme = self.config["acme"]
+        challenge = acme["challenge"]
+        if challenge == "auto":
+            challenge = "webroot" if self._listens(80) else "standalone"
+        command = ["certbot", "certonly", "--config", acme["config_file"], "--non-interactive", "--cert-name", "labtrack", f"--{challenge}"]
+        command += ["--webroot-path", acme["webroot_dir"]] if challenge == "webroot" else []
+        command += ["--renew-with-new-domains", "--no-directory-hooks", "--force-renewal" if force else "--keep-until-expiring"]
+        for name in self.config["domains"]:
+            command += ["--domain", name]
+        run(*command, env={"REQUESTS_CA_BUNDLE": acme["server_ca_file"]} if acme["server_ca_file"] else None)
+
+    @staticmethod
+    def _listens(port: int) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except OSError:
+            return False
+        return True
+
+    def verify(self) -> None:
+        """Check that key, chain and CA of the source belong together, before they replace what is in use."""
+        public = run("openssl", "x509", "-noout", "-pubkey", "-in", str(self.source["chain"]))
+        if public != run("openssl", "pkey", "-pubout", "-in", str(self.source["key"])):
+            raise CertificateError(f"{self.source['key']} does not belong to {self.source['chain']}.")
+        run("openssl", "verify", "-CAfile", str(self.source["ca"]), "-untrusted", str(self.source["chain"]), str(self.source["chain"]))
+
+    def install(self) -> bool:
+        """Put key, chain and CA in place where they differ, and reload their users; also what an earlier run did not reload."""
+        contents = {name: path.read_bytes() for name, path in self.source.items()}
+        differ = [name for name in MODES if not self.target[name].exists() or self.target[name].read_bytes() != contents[name]]
+        if differ:
+            self.verify()
+            self.pending.touch()
+            for name in differ:
+                write(self.target[name], contents[name], MODES[name])
+            print(f"installed {', '.join(str(self.target[name]) for name in differ)}", flush=True)
+        if self.pending.exists():
+            self._reload()
+            self.pending.unlink()
+        return bool(differ)
+
+    def _reload(self) -> None:
+        for unit in self.config["reload_units"]:
+            if subprocess.run(["systemctl", "is-active", "--quiet", unit], check=False).returncode == 0:
+                run("systemctl", "try-reload-or-restart", unit)
+                print(f"reloaded {unit}", flush=True)
+        for command in self.config["reload_commands"]:
+            run(*shlex.split(command))
+
+    def report(self, failed: bool) -> str:
+        """Write the metric; return a warning when the certificate in use, or the lab's CA, ends soon."""
+        left, what = days_left(self.target["chain"]), self.target["chain"]
+        if self.config["provider"] == "lab_ca" and days_left(self.target["ca"]) < left:
+            left, what = days_left(self.target["ca"]), self.target["ca"]
+        if self.config["metrics_dir"]:
+            label = f'{{name="{self.config["domains"][0]}",provider="{self.config["provider"]}"}}'
+            lines = [f"labtrack_certificate_expiry_timestamp_seconds{label} {int(time.time() + left * DAY)}", f"labtrack_certificate_renewal_failed{label} {int(failed)}"]
+            write(Path(self.config["metrics_dir"]) / "labtrack_certificate.prom", ("\n".join(lines) + "\n").encode(), 0o644)
+        return f"{what} ends in {left:.0f} days" if left < self.config["warn_before_days"] else ""
+
+
+def main() -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="labtrack-certificate", description="Renew, install, reload, warn.")
+    parser.add_argument("--force", action="store_true", help="renew although it is not due")
+    parser.add_argument("config", nargs="?", default=CONFIG)
+    options = parser.parse_args()
+    certificate = Certificate(json.loads(Path(options.config).read_text(encoding="utf-8")))
+    errors = []
+    with open(LOCK, "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for step in (lambda: certificate.renew(options.force), certificate.install):
+            try:
+                step()
+            except (CertificateError, OSError) as error:
+                errors.append(str(error))
+    warning = certificate.report(bool(errors)) if certificate.target["chain"].exists() else ""
+    for text in [*errors, *filter(None, [warning])]:
+        print(f"<3>labtrack-certificate: {text}" if os.environ.get("JOURNAL_STREAM") else text, file=sys.stderr)
+    return 1 if errors else 2 if warning else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
