@@ -85,7 +85,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="a group, a check or a scenario of the lists below")
     local, scenarios = choose(parser.parse_args().names)
     runner = Runner(jobs())
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
     try:
         if local:
