@@ -1,0 +1,52 @@
+# Copyright (c) 2026, labtrack contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options shared by the modules for S3 stores."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Connection to the store, and which Python has boto3."""
+
+    DOCUMENTATION = r"""
+options:
+  endpoint:
+    description: URL of the store, C(https://host[:port]).
+    type: str
+    required: true
+  access_key:
+    description: The S3 access key.
+    type: str
+    required: true
+  secret_key:
+    description: The S3 secret key.
+    type: str
+    required: true
+  region:
+    description: Region that requests are signed for.
+    type: str
+    default: us-east-1
+  ca_file:
+    description: PEM file with the CA of the store, on the machine; empty means the system's CAs.
+    type: path
+    default: ''
+  bucket:
+    description: Name of the bucket.
+    type: str
+    required: true
+"""
+
+    PYTHON = r"""
+options:
+  python:
+    description: Python interpreter on the machine whose boto3 is used; the one of the MLflow release.
+    type: path
+    required: true
+  timeout_seconds:
+    description: How long all calls together may take.
+    type: int
+    default: 300
+requirements:
+  - boto3 in O(python)
+"""
