@@ -110,7 +110,15 @@ def _strings(found: Any, is_expression: bool = False) -> list[str]:
 
 def expressions(path: Path) -> str:
     """The Jinja code of a YAML file or template, without its string literals."""
-    found = _strings(load(path)) if path.suffix == ".yml" else MARKED.findall(text_of(path))
+    return _without_literals(_strings(load(path)) if path.suffix == ".yml" else MARKED.findall(text_of(path)))
+
+
+def expressions_of(task: dict[str, Any]) -> str:
+    """The Jinja code of a task."""
+    return _without_literals(_strings(task))
+
+
+def _without_literals(found: list[str]) -> str:
     return "\n".join(re.sub(r"'[^']*'|\"[^\"]*\"", "''", text) for text in found)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from contract.collection import KEYS_OF_BLOCKS, ROLES, ROOT, SECRET_NAME, load, nested, options, relative, role_files, tasks, text_of
+from contract.collection import KEYS_OF_BLOCKS, ROLES, ROOT, SECRET_NAME, expressions_of, load, nested, options, relative, role_files, tasks, text_of
 from suite.variables import MARKER
 
 pytestmark = pytest.mark.parametrize("role", ROLES)
@@ -67,8 +67,8 @@ def test_tasks_with_a_secret_hide_their_output(role: str) -> None:
         for task in tasks(path):
             if set(task) & {*KEYS_OF_BLOCKS, "ansible.builtin.assert"} or any(key.startswith("labtrack.mlflow.") for key in task):
                 continue
-            arguments = {key: value for key, value in task.items() if key not in ("name", "when")}
-            used = [name for name in secrets if re.search(rf"\b{name}\b", str(arguments))]
+            code = expressions_of({key: value for key, value in task.items() if key != "when"})
+            used = [name for name in secrets if re.search(rf"\b{name}\b", code)]
             assert not used or task.get("no_log"), f"{relative(path)}: {task['name']}: {used} without no_log"
 
 
