@@ -9,31 +9,43 @@ import sys
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from suite.paths import ROOT, tool_environment
 
 
 @dataclass(frozen=True)
 class Check:
-    """One command with a name; `undo` runs where the command was interrupted."""
+    """One command with a name; `undo` runs where the command was interrupted.
+
+    `counts` says what it adds to the totals: itself, the tests that pytest ran in it, or both.
+    """
 
     name: str
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
-    counts_tests: bool = False
+    counts: Literal["itself", "tests", "both"] = "itself"
     is_preparation: bool = False
     undo: list[str] = field(default_factory=list)
 
     def count(self, output: str, succeeded: bool) -> tuple[int, int]:
-        """(passed, failed): tests where the command is pytest, else the command itself; a preparation counts where it fails."""
-        if self.counts_tests:
-            summaries = re.findall(r"^=* ?((?:\d+ \w+(?:, )?)+) in [\d.]+s", output, re.MULTILINE)
-            if summaries:
-                numbers = {word.rstrip("s"): int(number) for number, word in re.findall(r"(\d+) (\w+)", summaries[-1])}
-                failed = numbers.get("failed", 0) + numbers.get("error", 0)
-                if succeeded or failed:
-                    return numbers.get("passed", 0), failed
-        return (int(not self.is_preparation), 0) if succeeded else (0, 1)
+        """(passed, failed); a failure without a failed test counts as one, a preparation only where it fails."""
+        passed, failed = count_tests(output) if self.counts != "itself" else (0, 0)
+        if not succeeded:
+            return passed, failed or 1
+        if self.counts == "both" or (self.counts == "itself" and not self.is_preparation):
+            passed += 1
+        return passed, failed
+
+
+def count_tests(output: str) -> tuple[int, int]:
+    """(passed, failed) of every closing line of pytest in the output."""
+    passed = failed = 0
+    for summary in re.findall(r"^=* ?((?:\d+ \w+(?:, )?)+) in [\d.]+s", output, re.MULTILINE):
+        numbers = {word.rstrip("s"): int(number) for number, word in re.findall(r"(\d+) (\w+)", summary)}
+        passed += numbers.get("passed", 0)
+        failed += numbers.get("failed", 0) + numbers.get("error", 0)
+    return passed, failed
 
 
 def _module(name: str) -> list[str]:
@@ -68,8 +80,8 @@ def fast_checks() -> list[Check]:
     return [
         Check("ansible-lint", ["ansible-lint", "--offline", "--strict"]),
         Check("artefact", _module("suite.artefact"), SUITE),
-        Check("contract", _pytest("tests/unit/contract"), counts_tests=True),
-        Check("unit", _pytest("tests/unit", "--ignore=tests/unit/contract"), counts_tests=True),
+        Check("contract", _pytest("tests/unit/contract"), counts="tests"),
+        Check("unit", _pytest("tests/unit", "--ignore=tests/unit/contract"), counts="tests"),
         Check("yamllint", ["yamllint", "--strict", "."]),
         Check("ruff", ["ruff", "check", "--no-cache", "."]),
         Check("shellcheck", ["shellcheck", *shell_files()]),
@@ -96,7 +108,7 @@ def slow_scenarios() -> list[str]:
 
 def scenario(name: str) -> Check:
     """One whole Molecule scenario."""
-    return Check(name, ["molecule", "test", "-s", name], undo=["molecule", "destroy", "-s", name])
+    return Check(name, ["molecule", "test", "-s", name], counts="both", undo=["molecule", "destroy", "-s", name])
 
 
 def prepare_checks() -> list[Check]:

@@ -16,7 +16,7 @@ from suite import runner as runner_module
 from suite.checks import Check, scenario_names
 from suite.runner import Runner
 
-PYTEST = Check("unit", [], counts_tests=True)
+PYTEST = Check("unit", [], counts="tests")
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ PYTEST = Check("unit", [], counts_tests=True)
         ("== 3 failed, 12 passed, 1 skipped in 1.20s ==\n", False, (12, 3)),
         ("=== 2 errors in 0.20s ===\n", False, (0, 2)),
         ("no tests ran in 0.00s\n", False, (0, 1)),
-        ("12 passed in 0.51s\nlater something broke\n", False, (0, 1)),
+        ("12 passed in 0.51s\nlater something broke\n", False, (12, 1)),
         ("Traceback\n", False, (0, 1)),
     ],
 )
@@ -37,6 +37,19 @@ def test_tests_of_pytest_are_counted(output: str, succeeded: bool, expected: tup
 def test_a_command_counts_once() -> None:
     assert Check("lint", []).count("12 passed in 1s", True) == (1, 0)
     assert Check("lint", []).count("12 passed in 1s", False) == (0, 1)
+
+
+def test_a_scenario_counts_with_its_tests() -> None:
+    scenario = Check("x", [], counts="both")
+    assert scenario.count("== 3 passed in 1.00s ==\n", True) == (4, 0)
+    assert scenario.count("== 1 failed, 3 passed in 1.00s ==\n", False) == (3, 1)
+    assert scenario.count("fatal: [x]: FAILED!\n", False) == (0, 1)
+
+
+def test_a_preparation_counts_where_it_fails() -> None:
+    preparation = Check("x", [], is_preparation=True)
+    assert preparation.count("", True) == (0, 0)
+    assert preparation.count("", False) == (0, 1)
 
 
 def test_names_choose_checks_and_scenarios() -> None:
