@@ -33,9 +33,9 @@ MEGABYTES = {"": 1 / 128, "B": 1 / 1048576, "kB": 1 / 1024, "MB": 1, "GB": 1024,
 
 
 def catalogue(text: str) -> dict[str, tuple[str, set[str]]]:
-    """Parameters by name with type and accepted words, from lines of `name<TAB>type<TAB>words`."""
-    lines = [line.split("\t") for line in text.splitlines() if line]
-    return {name: (kind, set(words.split(",")) if words else set()) for name, kind, words in lines}
+    """Parameters by name with type and accepted words, from lines of `name<TAB>type[<TAB>words]`."""
+    rows = [line.split("\t") for line in text.splitlines() if line]
+    return {row[0]: (row[1], set(row[2].split(",")) if row[2:] else set()) for row in rows}
 
 
 def text_of(value: object) -> str:

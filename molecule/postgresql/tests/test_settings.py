@@ -1,0 +1,85 @@
+"""Settings that are wrong never take down a server that runs."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CONVERGE = Path(__file__).parent.parent / "converge.yml"
+
+
+def converge(settings=None, **variables):
+    extra = json.dumps({"postgresql_settings": settings or {}, **variables})
+    command = ["ansible-playbook", "-i", os.environ["MOLECULE_INVENTORY_FILE"], str(CONVERGE), "-e", extra]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "ANSIBLE_NOCOLOR": "1"})
+
+
+def show(host, name):
+    return host.check_output(f"runuser -u postgres -- psql -XAtqc 'show {name}'")
+
+
+def started(host):
+    return host.check_output("runuser -u postgres -- psql -XAtqc 'select pg_postmaster_start_time()'")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"work_men": "8MB"}, ["no such setting", "work_mem"]),
+        ({"work_mem": "much"}, ["not a number"]),
+        ({"jit": "perhaps"}, ["not a truth value"]),
+        ({"wal_level": "maximal"}, ["logical", "replica"]),
+        ({"shared_buffers": "900GB"}, ["60 %"]),
+        ({"port": 5439}, ["postgresql_port"]),
+        ({"log_statement": "all"}, ["would be in the log"]),
+    ],
+)
+def test_refused_before_anything_changes(host, settings, words):
+    before = host.check_output("stat -c %Y.%i /etc/postgresql/17/labtrack/conf.d/labtrack.conf")
+    done = converge(settings)
+    assert done.returncode != 0
+    for word in words:
+        assert word in " ".join(done.stdout.split()), done.stdout
+    assert host.check_output("stat -c %Y.%i /etc/postgresql/17/labtrack/conf.d/labtrack.conf") == before
+
+
+def test_refused_by_the_servers_own_parser(host):
+    """max_worker_processes has a highest value that only PostgreSQL knows."""
+    before = started(host)
+    done = converge({"max_worker_processes": 9999999})
+    assert done.returncode != 0
+    assert "outside the valid range" in " ".join(done.stdout.split()), done.stdout
+    assert started(host) == before
+    assert "9999999" not in host.check_output("cat /etc/postgresql/17/labtrack/conf.d/labtrack.conf")
+
+
+def test_taken_back_when_the_server_does_not_start(host):
+    done = converge({"shared_preload_libraries": "pg_stat_statements,absent_library", "work_mem": "9MB"})
+    assert done.returncode != 0
+    assert "runs with the earlier settings again" in " ".join(done.stdout.split()), done.stdout
+    assert show(host, "shared_preload_libraries") == "pg_stat_statements"
+    assert show(host, "work_mem") != "9MB"
+
+
+def test_reload_where_that_is_enough(host):
+    before = started(host)
+    done = converge({"work_mem": "10MB"})
+    assert done.returncode == 0, done.stdout
+    assert show(host, "work_mem") == "10MB"
+    assert started(host) == before
+
+
+def test_restart_where_a_setting_needs_it(host):
+    before = started(host)
+    done = converge(postgresql_connections_max=210)
+    assert done.returncode == 0, done.stdout
+    assert show(host, "max_connections") == "210"
+    assert started(host) != before
+
+
+def test_back_to_the_defaults(host):
+    assert converge().returncode == 0
+    again = converge()
+    assert "changed=0" in again.stdout, again.stdout
