@@ -38,7 +38,7 @@ def test_a_good_server():
     [
         ({"host": "absent.labtrack.test"}, ["cannot be resolved"]),
         ({"host": "db.labtrack.test:5434"}, ["cannot be reached", "Connection refused"]),
-        ({"host": "db.labtrack.test:22"}, ["not PostgreSQL", "TLS"]),
+        ({"host": "db.labtrack.test:22"}, ["no TLS connection comes about"]),
         ({"host": "db.labtrack.test:port"}, ["neither a host nor host:port"]),
         ({"password": "wrong-password-12"}, ["password of user 'labowner' is refused"]),
         ({"user": "nobody"}, ["pg_hba.conf"]),
