@@ -18,7 +18,7 @@ UV = CACHE / "uv" / "bin" / "uv"
 
 def newest_lock() -> Path:
     """Lock file of the newest MLflow that the collection ships."""
-    return max(LOCKS.glob("mlflow-*.txt"), key=lambda path: [int(part) for part in path.stem.split("-")[1].split(".")])
+    return max(LOCKS.glob("requirements-*.txt"), key=lambda path: [int(part) for part in path.stem.split("-")[1].split(".")])
 
 
 def python() -> Path:

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""script/bench: figures from runs made side by side, each with its goal."""
