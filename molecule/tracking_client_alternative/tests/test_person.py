@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PASSWORD = (Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "files" / "password.txt").read_text(encoding="utf-8").strip()
-BUNDLE = "/home/grace/mlflow bundle"
+BUNDLE = "/home/grace/mlflow-bundle"
 PYTHON = "/opt/try/bin/python"
 FQDN = "mlflow.client12.test"
 DUMP = "import json, os; print(json.dumps({k: v for k, v in os.environ.items() if k.startswith(('MLFLOW', 'LAB', 'REQUESTS', 'APPTAINER'))}))"

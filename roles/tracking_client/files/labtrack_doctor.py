@@ -244,6 +244,9 @@ def find_login(report: Report, host: str) -> Login | None:
             message = f"{override.source} has an entry for '{host}' (user '{override.username}'): it wins over {login.source} (user '{login.username}')."
             report.add("credentials", "warning", message, f"remove the entry for '{host}' (or 'default') from {override.source}, or make it the same")
         login = override
+    if login and not (login.username + login.password).isascii():
+        message = "the user name or password holds letters outside ASCII: MLflow then refuses artifacts (401)."
+        report.add("credentials", "warning", message, "ask the admin for a login of plain letters, digits and signs")
     return login
 
 
