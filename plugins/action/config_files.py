@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
@@ -30,4 +32,7 @@ class ActionModule(ActionBase):
             item["content"] = lookup.run([item.pop("template")], variables=task_vars)[0].rstrip("\n") + "\n"
         if item.get("secret") and item.get("content") is not None:
             item["secret_content"] = item.pop("content")
+        if item.get("secret_content") is not None:
+            # one line: Ansible logs the arguments with line feeds escaped, and would not find a secret of several lines to hide it
+            item["secret_content"] = base64.b64encode(item["secret_content"].encode()).decode()
         return item

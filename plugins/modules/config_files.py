@@ -49,7 +49,7 @@ options:
       template: {description: Template in the role's C(templates/); rendered on the controller., type: str}
       content: {description: The content., type: str}
       secret: {description: The content is secret and appears in no diff and no result., type: bool, default: false}
-      secret_content: {description: "The same as O(files[].content) with O(files[].secret=true).", type: str}
+      secret_content: {description: "The same as O(files[].content) with O(files[].secret=true). The action sends it to the host in base64.", type: str}
       generate: {description: Write that many random URL-safe characters (6 bits each) once; never replace them., type: int}
       force: {description: Replace a file that exists., type: bool, default: true}
       validate: {description: Check command for this file alone; C(%s) is the candidate's path., type: str}
@@ -117,6 +117,8 @@ pending:
   sample: true
 """
 
+import base64
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.labtrack.mlflow.plugins.module_utils._config_files import Attributes, ConfigFilesError, File, Record, read
 from ansible_collections.labtrack.mlflow.plugins.module_utils._config_plan import Plan
@@ -129,7 +131,9 @@ def attributes(item: dict) -> Attributes:
 
 def file(item: dict) -> File:
     """File from its option."""
-    content = item["secret_content"] if item["content"] is None else item["content"]
+    content = item["content"]
+    if item["secret_content"] is not None:
+        content = base64.b64decode(item["secret_content"]).decode()
     if content is None and item["generate"] is None:
         raise ConfigFilesError(f"files: '{item['dest']}' has neither template, content nor generate.")
     secret = item["secret"] or item["secret_content"] is not None
@@ -192,6 +196,8 @@ def main() -> None:
     try:
         module.exit_json(**action(module.params, module.check_mode))
     except (ConfigFilesError, OSError) as error:
+        secrets = [base64.b64decode(item["secret_content"]).decode() for item in module.params["files"] if item["secret_content"]]
+        module.no_log_values.update(line for content in secrets for line in content.splitlines() if line)  # a check command may print them
         module.fail_json(msg=str(error))
 
 
