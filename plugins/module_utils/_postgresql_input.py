@@ -101,7 +101,8 @@ def client_problems(clients: t.Sequence[t.Mapping[str, str]], databases: t.Seque
             found.append(f"{place}.cidr is '{client['cidr']}': the whole world. Accepted: the networks of the tracking servers. Narrow it.")
         if (client["database"], client["user"]) not in owners:
             pairs = ", ".join(sorted(f"{name} of {owner}" for name, owner in owners))
-            found.append(f"{place} is '{client['user']}' on '{client['database']}': no such pair. Accepted: {pairs}. Correct it or add it to postgresql_databases.")
+            problem = f"{place} is '{client['user']}' on '{client['database']}': no such pair."
+            found.append(f"{problem} Accepted: {pairs}. Correct it or add it to postgresql_databases.")
         if len(client.get("password") or "") < 12:
             found.append(f"{place}.password has fewer than 12 characters. Accepted: 12 or more. Give a generated one.")
     passwords: dict[str, str] = {}

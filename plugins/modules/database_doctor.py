@@ -88,7 +88,6 @@ server:
 import ssl
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.labtrack.mlflow.plugins.module_utils._database_doctor import Doctor, Verdict, targets, tls_context
 
 

@@ -46,7 +46,6 @@ data_versions:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.labtrack.mlflow.plugins.module_utils import _postgresql_clusters
 
 

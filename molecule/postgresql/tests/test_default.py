@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Defaults on Debian 13: a server that nobody reaches from outside, for one system user."""
 
 import json
@@ -77,7 +78,8 @@ def test_no_value_of_a_statement_in_the_log(host):
 def test_a_killed_server_comes_back(host):
     before = host.check_output("systemctl show -P MainPID postgresql@17-labtrack")
     host.check_output(f"kill -9 {before}")
-    wait = "until systemctl is-active -q postgresql@17-labtrack && [ $(systemctl show -P MainPID postgresql@17-labtrack) != 0 ]; do read -rt 0.5 <> <(:) || :; done"
+    back = "systemctl is-active -q postgresql@17-labtrack && [ $(systemctl show -P MainPID postgresql@17-labtrack) != 0 ]"
+    wait = f"until {back}; do read -rt 0.5 <> <(:) || :; done"
     back = host.run(f"timeout 60 bash -c '{wait}'")
     assert back.rc == 0, host.check_output("journalctl -u postgresql@17-labtrack --no-pager | tail -30")
     assert host.check_output("systemctl show -P MainPID postgresql@17-labtrack") != before

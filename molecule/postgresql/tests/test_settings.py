@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Settings that are wrong never take down a server that runs."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What database_doctor says of a server that MLflow cannot use; nothing is installed for it on the machine."""
 
 import json

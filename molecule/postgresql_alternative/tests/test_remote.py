@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A database machine of its own: SCRAM over verified TLS for one client machine, for one user, for its databases."""
 
 import testinfra
