@@ -35,6 +35,10 @@ options:
     description: Name of the bucket.
     type: str
     required: true
+  variable_names:
+    description: What the options are called in the inventory; messages use these names.
+    type: dict
+    default: {}
 """
 
     PYTHON = r"""
@@ -49,4 +53,38 @@ options:
     default: 300
 requirements:
   - boto3 in O(python)
+"""
+
+    BUCKET = r"""
+options:
+  site:
+    description: Name of the site that the bucket belongs to; it is written into the bucket's object C(.labtrack/site.json).
+    type: str
+    required: true
+  instance:
+    description: Name of the MLflow instance that the bucket belongs to.
+    type: str
+    default: main
+  adopt:
+    description: Accept a bucket that has objects but no marker.
+    type: bool
+    default: false
+  versioning:
+    description: Keep old versions of objects. V(false) leaves the bucket as it is.
+    type: bool
+    default: true
+  noncurrent_days:
+    description: Days after which an old version is removed; 0 means never.
+    type: int
+    default: 30
+  abort_multipart_days:
+    description: Days after which an unfinished upload is removed; 0 means never.
+    type: int
+    default: 3
+  policy:
+    description:
+      - Bucket policy. Empty leaves the bucket's policy as it is.
+      - Refused when it allows everybody something, or denies what this collection needs without the condition C(aws:SecureTransport) is false.
+    type: dict
+    default: {}
 """

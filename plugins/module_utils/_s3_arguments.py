@@ -14,6 +14,7 @@ CONNECTION: dict[str, dict[str, t.Any]] = {
     "region": {"type": "str", "default": "us-east-1"},
     "ca_file": {"type": "path", "default": ""},
     "bucket": {"type": "str", "required": True},
+    "variable_names": {"type": "dict", "default": {}},
 }
 PYTHON: dict[str, dict[str, t.Any]] = {
     "python": {"type": "path", "required": True},
@@ -23,9 +24,9 @@ PYTHON: dict[str, dict[str, t.Any]] = {
 
 def visible(params: dict[str, t.Any]) -> dict[str, str]:
     """Values that may appear in a message."""
-    return {name: str(params[name]) for name in ("endpoint", "region", "ca_file", "bucket", "python") if name in params}
+    return {name: str(params[name]) for name in ("endpoint", "access_key", "region", "ca_file", "bucket", "python") if name in params}
 
 
 def connection(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Parameters of a script that uses boto3."""
-    return {name: params[name] for name in CONNECTION}
+    return {name: params[name] for name in CONNECTION if name != "variable_names"}

@@ -49,13 +49,14 @@ def sign(key: bytes, text: str) -> bytes:
 
 
 class Reader:
-    """GET requests to one store, signed with AWS Signature Version 4, path-style."""
+    """GET requests to one store, signed with AWS Signature Version 4, path-style; to another address than the DNS says, when it is given."""
 
-    def __init__(self, endpoint: str, access_key: str, secret_key: str, region: str, ca_file: str = "", timeout: float = 10) -> None:
+    def __init__(self, endpoint: str, access_key: str, secret_key: str, region: str, ca_file: str = "", timeout: float = 10, address: str = "") -> None:
         url = urllib.parse.urlsplit(endpoint)
         self.tls, self.host, self.timeout = url.scheme == "https", url.hostname or "", timeout
         self.port = url.port or (443 if self.tls else 80)
         self.netloc, self.base = url.netloc, url.path.rstrip("/")
+        self.address = address or self.host
         self.access_key, self.secret_key, self.region, self.ca_file = access_key, secret_key, region, ca_file
         self.clock_skew_seconds: float | None = None
 
@@ -87,12 +88,10 @@ class Reader:
             context = ssl.create_default_context(cafile=self.ca_file or None) if self.tls else None
         except (ssl.SSLError, OSError) as error:
             raise StoreError("ca_unusable", str(error)) from error
-        if context:
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection(self.host, self.port, timeout=self.timeout, context=context)
-        else:
-            connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
         try:
-            connection.connect()
+            raw = socket.create_connection((self.address, self.port), timeout=self.timeout)
+            connection.sock = context.wrap_socket(raw, server_hostname=self.host) if context else raw
         except Exception as error:
             raise connection_error(error) from error
         return connection

@@ -32,9 +32,13 @@ MESSAGES = {
 LIMIT = 300
 
 
-def explain(kind: str, detail: str, values: dict[str, str], prefix: str = "") -> str:
-    """One message in four parts: variable, value, what is accepted, what to do. Values of secrets are never in `values`."""
+def explain(kind: str, detail: str, values: dict[str, str], names: dict[str, str]) -> str:
+    """One message in four parts: variable, value, what is accepted, what to do. Values of secrets are never in `values`.
+
+    Args:
+        names: what the options are called in the inventory.
+    """
     variable, wrong, accepted, action = MESSAGES.get(kind, MESSAGES["probe"])
     value = f" is '{values[variable]}'" if variable in values else " was given"
     extra = f" ({detail[:LIMIT]})" if detail else ""
-    return f"{prefix}{variable}{value}: {wrong}{extra}. Accepted: {accepted}. {action}"
+    return f"{names.get(variable, variable)}{value}: {wrong}{extra}. Accepted: {accepted}. {action}"

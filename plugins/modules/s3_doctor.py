@@ -111,7 +111,7 @@ def main():
     try:
         result = examine(module.params, module.check_mode)
     except StoreError as error:
-        message = explain(error.kind, error.detail, visible(module.params))
+        message = explain(error.kind, error.detail, visible(module.params), module.params["variable_names"])
         module.fail_json(msg=message, kind=error.kind, findings=[message])
     if not result.get("usable", True):
         module.fail_json(msg="MLflow cannot use this store. " + " ".join(result["findings"]), kind="unusable", **result)
