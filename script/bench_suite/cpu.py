@@ -44,32 +44,40 @@ class Used:
     output: str
 
 
-def _stragglers() -> float:
-    """CPU time of daemons that the command left to us (SSH's control connection); they are ended, so that each run connects anew."""
-    used = 0.0
+def _children() -> dict[int, float]:
+    """Our direct children with their CPU time."""
+    found = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = status.read_text(encoding="utf-8").rsplit(")", 1)[1].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
         if int(fields[1]) == os.getpid():
-            used += (int(fields[11]) + int(fields[12])) / TICKS
-            os.kill(int(status.parent.name), signal.SIGTERM)
-            os.waitpid(int(status.parent.name), 0)
-    return used
+            found[int(status.parent.name)] = (int(fields[11]) + int(fields[12])) / TICKS
+    return found
+
+
+def _end_daemons(older: dict[int, float]) -> float:
+    """CPU time of daemons that the command left to us (SSH's control connection); they are ended, so that each run connects anew."""
+    daemons = {process: used for process, used in _children().items() if process not in older}
+    for process in daemons:
+        os.kill(process, signal.SIGTERM)
+        os.waitpid(process, 0)
+    return sum(daemons.values())
 
 
 def measure(command: list[str], environment: dict[str, str], directory: Path, counters: list[Path], log: Path) -> Used:
     """Run a command; CPU seconds of its process tree and of the containers over the same time."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     log.parent.mkdir(parents=True, exist_ok=True)
-    before, started = [read(path) for path in counters], time.monotonic()
+    older, before, started = _children(), [read(path) for path in counters], time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         _pid, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     wall, hosts = time.monotonic() - started, sum(read(path) for path in counters) - sum(before)
-    return Used(process.returncode, wall, usage.ru_utime + usage.ru_stime + _stragglers(), hosts, log.read_text(encoding="utf-8", errors="replace"))
+    controller = usage.ru_utime + usage.ru_stime + _end_daemons(older)
+    return Used(process.returncode, wall, controller, hosts, log.read_text(encoding="utf-8", errors="replace"))
 
 
 def idle_rate(counters: list[Path], seconds: float) -> float:
