@@ -109,7 +109,7 @@ class Installer:
     def _uv_works(self) -> bool:
         return os.access(self.uv_dir / "bin" / "uv", os.X_OK)
 
-    def install(self, name: str, requirements_file: str) -> bool:
+    def install(self, name: str, requirements_file: str, server_dir: str = "") -> bool:
         """The release of that name; False when it is complete."""
         release = self.releases_dir / name
         if is_complete(release):
@@ -126,6 +126,8 @@ class Installer:
             self.run([python, "-m", "compileall", "-q", *migrations], self.environment)
             (partial / "static").symlink_to(f"{packages}/mlflow/server/js/build")
             shutil.copyfile(requirements_file, partial / "requirements.txt")
+            if server_dir:
+                shutil.copytree(server_dir, partial / "server")
 
         self._replace(release, build)
         return True

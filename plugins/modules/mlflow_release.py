@@ -37,6 +37,10 @@ options:
     description: Lock file of C(uv), on the machine.
     type: path
     required: true
+  server_dir:
+    description: Directory on the machine whose files become C(server) in the release.
+    type: path
+    default: ''
   index_url:
     description: Package index instead of PyPI.
     type: str
@@ -101,6 +105,7 @@ def main() -> None:
             "requirements_file": {"type": "path", "required": True},
             "uv_dir": {"type": "path", "default": "/opt/labtrack/uv/environment"},
             "uv_requirements_file": {"type": "path", "required": True},
+            "server_dir": {"type": "path", "default": ""},
             "index_url": {"type": "str", "default": ""},
             "wheelhouse_dir": {"type": "path", "default": ""},
             "proxy": {"type": "str", "default": ""},
@@ -129,7 +134,7 @@ def main() -> None:
     )
     try:
         installer.install_uv(params["uv_requirements_file"])
-        installer.install(params["name"], params["requirements_file"])
+        installer.install(params["name"], params["requirements_file"], params["server_dir"])
     except (ReleaseError, OSError) as error:
         module.fail_json(msg=f"MLflow {params['name']} was not installed; what is running has not been touched. {error}")
     removed = installer.prune(params["keep"], {params["name"], *params["used"]})

@@ -2,7 +2,7 @@
 """The one place that knows names of MLflow that are not its public interface (MLflow 3.17).
 
 `mlflow server` would keep a launcher in memory, let every worker import MLflow again, and migrate an old database without asking.
-This module does what that launcher does, in the process that the workers are forked from: it reads the secrets that systemd passes,
+This module does what that launcher does, in the process that the workers are forked from: it reads the secrets from their files,
 refuses databases whose schema is not that of this release, opens both once, and hands out the two applications.
 """
 
@@ -22,8 +22,7 @@ PRIVATE_FROM_PUBLIC = {
     "_MLFLOW_SERVER_ARTIFACT_DESTINATION": "MLFLOW_ARTIFACTS_DESTINATION",
     "_MLFLOW_SERVER_SERVE_ARTIFACTS": "MLFLOW_SERVE_ARTIFACTS",
 }
-SECRETS = {
-    "database_uri": "MLFLOW_BACKEND_STORE_URI",
+KEYS = {
     "flask_secret_key": "MLFLOW_FLASK_SERVER_SECRET_KEY",
     "kek_passphrase": "MLFLOW_CRYPTO_KEK_PASSPHRASE",
     "webhook_key": "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",
@@ -35,15 +34,16 @@ class SchemaError(Exception):
 
 
 def set_environment(environment: dict | None = None) -> None:
-    """Secrets from systemd's credentials, then MLflow's private variables from its public ones."""
+    """Secrets from files that only root can write, then MLflow's private variables from its public ones."""
     environment = os.environ if environment is None else environment
-    credentials = Path(environment["CREDENTIALS_DIRECTORY"])
-    for name, variable in SECRETS.items():
-        environment[variable] = (credentials / name).read_text().strip()
+    config, keys = Path(environment["LABTRACK_CONFIG_DIR"]), Path(environment["LABTRACK_KEYS_DIR"])
+    environment["MLFLOW_BACKEND_STORE_URI"] = (config / "database_uri").read_text().strip()
+    environment["MLFLOW_AUTH_CONFIG_PATH"] = str(config / "login.ini")
+    for name, variable in KEYS.items():
+        environment[variable] = (keys / name).read_text().strip()
     # a Fernet key is 32 bytes in base64: 43 characters and a pad
     webhook_key = environment["MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"]
     environment["MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"] = webhook_key + "=" * (-len(webhook_key) % 4)
-    environment["MLFLOW_AUTH_CONFIG_PATH"] = str(credentials / "login.ini")
     for private, public in PRIVATE_FROM_PUBLIC.items():
         if environment.get(public):
             environment[private] = environment[public]
