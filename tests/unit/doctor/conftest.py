@@ -20,8 +20,6 @@ from told_server import BASIC, PASSWORD
 
 SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "tracking_client" / "files" / "labtrack_doctor.py"
 
-SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "tracking_client" / "files" / "labtrack_doctor.py"
-
 
 @pytest.fixture(scope="session")
 def doctor() -> ModuleType:
