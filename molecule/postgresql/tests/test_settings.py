@@ -7,11 +7,12 @@ import subprocess
 from pathlib import Path
 
 CONVERGE = Path(__file__).parent.parent / "converge.yml"
+INVENTORY = str(Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory")
 
 
 def converge(settings=None, **variables):
     extra = json.dumps({"postgresql_settings": settings or {}, **variables})
-    command = ["ansible-playbook", "-i", os.environ["MOLECULE_INVENTORY_FILE"], str(CONVERGE), "-e", extra]
+    command = ["ansible-playbook", "-i", INVENTORY, str(CONVERGE), "-e", extra]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "ANSIBLE_NOCOLOR": "1"})
 
 

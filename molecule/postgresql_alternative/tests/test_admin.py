@@ -10,6 +10,7 @@ import pytest
 import testinfra
 
 CONVERGE = Path(__file__).parent.parent / "converge.yml"
+INVENTORY = str(Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory")
 CLIENT = testinfra.get_host("docker://lt-postgresql-client")
 SERVER = testinfra.get_host("docker://lt-postgresql-server")
 HBA = "/etc/postgresql/15/labtrack/pg_hba.conf"
@@ -46,7 +47,7 @@ def _administrator():
 
 
 def converge(**changes):
-    command = ["ansible-playbook", "-i", os.environ["MOLECULE_INVENTORY_FILE"], "--limit", "lt-postgresql-client", str(CONVERGE)]
+    command = ["ansible-playbook", "-i", INVENTORY, "--limit", "lt-postgresql-client", str(CONVERGE)]
     command += ["-e", json.dumps({**SITE, **changes})]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "ANSIBLE_NOCOLOR": "1"})
     assert PASSWORD not in done.stdout

@@ -4,9 +4,11 @@
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
+INVENTORY = str(Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory")
 GOOD = {
     "host": "absent.labtrack.test:5433,db.labtrack.test",
     "port": 5433,
@@ -20,7 +22,7 @@ GOOD = {
 
 def ask(**changes):
     arguments = json.dumps({**GOOD, **changes})
-    command = ["ansible", "-i", os.environ["MOLECULE_INVENTORY_FILE"], "lt-postgresql-client", "-m", "labtrack.mlflow.database_doctor", "-a", arguments]
+    command = ["ansible", "-i", INVENTORY, "lt-postgresql-client", "-m", "labtrack.mlflow.database_doctor", "-a", arguments]
     environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert GOOD["password"] not in done.stdout
