@@ -84,13 +84,15 @@ class Volume:
             return self._refuse("no such volume is attached", f"one of {', '.join(self.available()) or 'none here'}", "Attach the volume, or correct the name")
         found = {"device": device, "filesystem": "", "uuid": "", **self.content(device)}
         if found.get("other"):
-            return self._refuse(f"{device} holds {found['other']}", "an empty volume, or one with a filesystem", "Name another volume, or empty this one yourself (wipefs)")
+            accepted = "an empty volume, or one with a filesystem"
+            return self._refuse(f"{device} holds {found['other']}", accepted, "Name another volume, or empty this one yourself (wipefs)")
         here = found["mounted_on"] == self.mount_dir
         if found["mounted_on"] and not here:
             return self._refuse(f"{device} is mounted on {found['mounted_on']}", f"a free volume, or one on {self.mount_dir}", "Unmount it, or name another")
         under = self.root / self.mount_dir.lstrip("/")
         if not here and under.is_dir() and any(under.iterdir()):
-            return self._refuse(f"{self.mount_dir} is not empty and would be hidden", f"an empty or missing {self.mount_dir}", "Move its content away, then run again")
+            accepted = f"an empty or missing {self.mount_dir}"
+            return self._refuse(f"{self.mount_dir} is not empty and would be hidden", accepted, "Move its content away, then run again")
         if here and self.in_fstab(found["uuid"]):
             return {**found, "state": "mounted", "problem": ""}
         return {**found, "state": "mountable" if found["filesystem"] else "blank", "problem": ""}

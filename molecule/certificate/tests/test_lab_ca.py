@@ -41,10 +41,15 @@ def days_left(host, path: str = f"{TLS}/fullchain.pem") -> int:
     return int(host.check_output(f"echo $(( ($(date -d '{date}' +%s) - $(date +%s)) / 86400 ))"))
 
 
+def sign(host, days: int) -> None:
+    """Let the CA issue a certificate for some days."""
+    options = f"-CA {STATE}/ca.pem -CAkey {STATE}/ca.key -days {days} -copy_extensions copy"
+    host.check_output(f"openssl x509 -req -in {STATE}/server.csr {options} -out {STATE}/server.pem")
+
+
 def issue_for(host, days: int) -> str:
     """Put a short-lived certificate of the CA in place, as if time had passed; return its serial number."""
-    sign = f"-CA {STATE}/ca.pem -CAkey {STATE}/ca.key -days {days} -copy_extensions copy"
-    host.check_output(f"openssl x509 -req -in {STATE}/server.csr {sign} -out {STATE}/server.pem")
+    sign(host, days)
     host.check_output(f"cp {STATE}/server.pem {TLS}/fullchain.pem")
     host.check_output("systemctl reload nginx")
     assert is_shown(host), "nginx does not show the new certificate"
@@ -125,7 +130,7 @@ def test_files_that_were_lost_come_back_from_the_state_directory(host):
 
 def test_a_reload_that_did_not_happen_is_caught_up(host):
     before = issue_for(host, 200)
-    host.check_output(f"openssl x509 -req -in {STATE}/server.csr -CA {STATE}/ca.pem -CAkey {STATE}/ca.key -days 300 -copy_extensions copy -out {STATE}/server.pem")
+    sign(host, 300)
     host.check_output(f"cp {STATE}/server.pem {TLS}/fullchain.pem && touch {TLS}/fullchain.pending")
     assert serial(host) == before
     assert "reloaded nginx.service" in host.check_output("labtrack-certificate")

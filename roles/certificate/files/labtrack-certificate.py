@@ -154,8 +154,9 @@ class Certificate:
             left, what = days_left(self.target["ca"]), self.target["ca"]
         if self.config["metrics_dir"]:
             label = f'{{name="{self.config["domains"][0]}",provider="{self.config["provider"]}"}}'
-            lines = [f"labtrack_certificate_expiry_timestamp_seconds{label} {int(time.time() + left * DAY)}", f"labtrack_certificate_renewal_failed{label} {int(failed)}"]
-            write(Path(self.config["metrics_dir"]) / "labtrack_certificate.prom", ("\n".join(lines) + "\n").encode(), 0o644)
+            text = f"labtrack_certificate_expiry_timestamp_seconds{label} {int(time.time() + left * DAY)}\n"
+            text += f"labtrack_certificate_renewal_failed{label} {int(failed)}\n"
+            write(Path(self.config["metrics_dir"]) / "labtrack_certificate.prom", text.encode(), 0o644)
         return f"{what} ends in {left:.0f} days" if left < self.config["warn_before_days"] else ""
 
 
