@@ -53,7 +53,7 @@ class Volume:
     def content(self, device: str) -> dict[str, str]:
         """Return what is on the device: `filesystem` and `uuid`, or `other` (a partition table, LVM, …), or nothing."""
         _rc, listing = self.run(["lsblk", "--json", "--output", "NAME,MOUNTPOINTS", device])
-        tree = json.loads(listing or "{}").get("blockdevices", [{}])[0]
+        tree = (json.loads(listing or "{}").get("blockdevices") or [{}])[0]
         found = {"mounted_on": next((m for m in tree.get("mountpoints") or [] if m), "")}
         code, probe = self.run(["blkid", "--probe", "--output", "export", device])
         tags = dict(line.partition("=")[::2] for line in probe.splitlines())
@@ -62,14 +62,18 @@ class Volume:
         other = tags.get("TYPE") or tags.get("PTTYPE") or ("several signatures" if code == 8 else "")
         if tree.get("children") and not other:
             other = "partitions"
-        if not other and not self._is_blank(device):
-            other = "data without a known signature"
+        if not other:
+            other = self._unknown(device)
         return {**found, "other": other}
 
     @staticmethod
-    def _is_blank(device: str) -> bool:
-        with open(device, "rb") as stream:
-            return not stream.read(FIRST_BYTES).strip(b"\0")
+    def _unknown(device: str) -> str:
+        """Return what keeps a device without a signature from being blank; blkid says the same of one that it cannot read."""
+        try:
+            with open(device, "rb") as stream:
+                return "data without a known signature" if stream.read(FIRST_BYTES).strip(b"\0") else ""
+        except OSError as error:
+            return f"something that cannot be read ({error.strerror})"
 
     def in_fstab(self, uuid: str) -> bool:
         """Tell whether the volume is mounted at boot by its UUID."""
@@ -83,12 +87,12 @@ class Volume:
         if not device:
             return self._refuse("no such volume is attached", f"one of {', '.join(self.available()) or 'none here'}", "Attach the volume, or correct the name")
         found = {"device": device, "filesystem": "", "uuid": "", **self.content(device)}
-        if found.get("other"):
-            accepted = "an empty volume, or one with a filesystem"
-            return self._refuse(f"{device} holds {found['other']}", accepted, "Name another volume, or empty this one yourself (wipefs)")
         here = found["mounted_on"] == self.mount_dir
         if found["mounted_on"] and not here:
             return self._refuse(f"{device} is mounted on {found['mounted_on']}", f"a free volume, or one on {self.mount_dir}", "Unmount it, or name another")
+        if found.get("other"):
+            accepted = "an empty volume, or one with a filesystem"
+            return self._refuse(f"{device} holds {found['other']}", accepted, "Name another volume, or empty this one yourself (wipefs)")
         under = self.root / self.mount_dir.lstrip("/")
         if not here and under.is_dir() and any(under.iterdir()):
             accepted = f"an empty or missing {self.mount_dir}"

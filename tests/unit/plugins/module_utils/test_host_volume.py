@@ -102,6 +102,12 @@ def test_data_that_nothing_recognises_is_refused(machine):
     assert "holds data without a known signature" in machine.state()["problem"]
 
 
+def test_a_device_that_cannot_be_read_is_no_blank_one(machine):
+    machine.disk.unlink()
+    machine.disk.mkdir()
+    assert "holds something that cannot be read" in machine.state()["problem"]
+
+
 def test_partitions_are_refused(machine):
     machine.children = [{"name": "vdb1"}]
     assert "holds partitions" in machine.state()["problem"]
