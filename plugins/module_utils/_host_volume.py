@@ -54,7 +54,8 @@ class Volume:
         """Return what is on the device: `filesystem` and `uuid`, or `other` (a partition table, LVM, …), or nothing."""
         _rc, listing = self.run(["lsblk", "--json", "--output", "NAME,MOUNTPOINTS", device])
         tree = (json.loads(listing or "{}").get("blockdevices") or [{}])[0]
-        found = {"mounted_on": next((m for m in tree.get("mountpoints") or [] if m), "")}
+        mounts = [mount for mount in tree.get("mountpoints") or [] if mount]
+        found = {"mounted_on": self.mount_dir if self.mount_dir in mounts else next(iter(mounts), "")}
         code, probe = self.run(["blkid", "--probe", "--output", "export", device])
         tags = dict(line.partition("=")[::2] for line in probe.splitlines())
         if tags.get("USAGE", "filesystem") == "filesystem" and tags.get("TYPE"):

@@ -118,6 +118,11 @@ def test_a_volume_in_use_elsewhere_is_refused(machine):
     assert "is mounted on /srv" in machine.state()["problem"]
 
 
+def test_a_second_mount_of_the_same_volume_does_not_matter(machine):
+    machine.blkid, machine.mounted = (0, EXT4), ["/srv", MOUNT]
+    assert machine.state()["state"] == "mountable"
+
+
 def test_files_are_not_hidden_below_a_mount(machine):
     machine.blkid = (0, EXT4)
     (machine.root / "var/lib/labtrack/postgresql").mkdir(parents=True)
