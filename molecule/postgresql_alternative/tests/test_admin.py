@@ -49,7 +49,7 @@ def _administrator():
 def converge(**changes):
     command = ["ansible-playbook", "-i", INVENTORY, "--limit", "lt-postgresql-client", str(CONVERGE)]
     command += ["-e", json.dumps({**SITE, **changes})]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "ANSIBLE_NOCOLOR": "1"})
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"})
     assert PASSWORD not in done.stdout
     return done.returncode, " ".join(done.stdout.split())
 
@@ -67,7 +67,8 @@ def test_refused_without_or_with_a_wrong_administrator():
 def test_creates_what_is_missing_once():
     code, output = converge()
     assert code == 0, output
-    assert sql("select datname, pg_get_userbyid(datdba) from pg_database where datname like 'third%' order by 1").split() == ["thirdauth|third", "thirddb|third"]
+    created = sql("select datname, pg_get_userbyid(datdba) from pg_database where datname like 'third%' order by 1").split()
+    assert created == ["thirdauth|third", "thirddb|third"]
     code, output = converge()
     assert code == 0
     assert "changed=0" in output
