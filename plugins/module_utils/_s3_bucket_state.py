@@ -28,7 +28,11 @@ def local(element: ElementTree.Element) -> str:
 
 
 def texts(body: bytes, name: str) -> list[str]:
-    """Texts of all elements with that name."""
+    """Texts of all elements with that name.
+
+    Raises:
+        StoreError: what answered speaks no XML.
+    """
     try:
         return [element.text or "" for element in ElementTree.fromstring(body).iter() if local(element) == name]
     except ElementTree.ParseError as error:
@@ -56,7 +60,7 @@ def state(client: Client, bucket: str) -> dict[str, t.Any]:
         StoreError: the store cannot be used at all.
     """
     listing = client.get(f"/{bucket}", {"list-type": "2", "max-keys": "2"})
-    if listing.code == "NoSuchBucket" or (listing.status == 404 and not listing.code):
+    if listing.code == "NoSuchBucket":
         return {"status": "absent", "marker": {}}
     if listing.status in (301, 307):
         raise StoreError("redirect", f"status {listing.status}")
@@ -64,6 +68,7 @@ def state(client: Client, bucket: str) -> dict[str, t.Any]:
         return {"status": "denied", "marker": {}}
     if listing.status != 200:
         raise StoreError("server", f"status {listing.status} {listing.code}")
+    keys = texts(listing.body, "Key")
     found = client.get(f"/{bucket}/{MARKER}")
     if found.status == 200:
         try:
@@ -71,7 +76,7 @@ def state(client: Client, bucket: str) -> dict[str, t.Any]:
         except ValueError:
             marker = {}
         return {"status": "marked", "marker": marker if isinstance(marker, dict) else {}}
-    return {"status": "unmarked" if texts(listing.body, "Key") else "empty", "marker": {}}
+    return {"status": "unmarked" if keys else "empty", "marker": {}}
 
 
 def configuration(client: Client, bucket: str) -> dict[str, t.Any]:

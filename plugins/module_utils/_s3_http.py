@@ -90,7 +90,7 @@ class Reader:
             raise StoreError("ca_unusable", str(error)) from error
         connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
         try:
-            raw = socket.create_connection((self.address, self.port), timeout=self.timeout)
+            raw = dial(self.address, self.port, self.timeout)
             connection.sock = context.wrap_socket(raw, server_hostname=self.host) if context else raw
         except Exception as error:
             raise connection_error(error) from error
@@ -137,8 +137,23 @@ class Reader:
         if answer.code in kinds:
             skew = f"{self.clock_skew_seconds} s" if self.clock_skew_seconds is not None else "unknown"
             raise StoreError(kinds[answer.code], skew if answer.code == "RequestTimeTooSkewed" else answer.code)
-        if not answer.code and answer.status not in (403, 404):
+        if not answer.code:
             raise StoreError("not_s3", f"status {answer.status}")
+
+
+def dial(host: str, port: int, timeout: float) -> socket.socket:
+    """Connect to the first address that answers. A refusal says more than the address family that this machine does not have."""
+    errors: list[OSError] = []
+    for family, kind, protocol, _name, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        connection = socket.socket(family, kind, protocol)
+        connection.settimeout(timeout)
+        try:
+            connection.connect(address)
+            return connection
+        except OSError as error:
+            connection.close()
+            errors.append(error)
+    raise next((error for error in errors if isinstance(error, ConnectionRefusedError)), errors[0])
 
 
 def connection_error(error: Exception) -> StoreError:
