@@ -13,7 +13,7 @@ INVENTORY = str(Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory")
 def converge(settings=None, **variables):
     extra = json.dumps({"postgresql_settings": settings or {}, **variables})
     command = ["ansible-playbook", "-i", INVENTORY, str(CONVERGE), "-e", extra]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"})
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"})
 
 
 def show(host, name):

@@ -12,7 +12,7 @@ INVENTORY = str(Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory")
 
 def converge(**variables):
     command = ["ansible-playbook", "-i", INVENTORY, str(CONVERGE), "-e", json.dumps(variables)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"})
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"})
     return done.returncode, " ".join(done.stdout.split())
 
 

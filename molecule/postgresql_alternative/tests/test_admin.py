@@ -49,7 +49,7 @@ def _administrator():
 def converge(**changes):
     command = ["ansible-playbook", "-i", INVENTORY, "--limit", "lt-postgresql-client", str(CONVERGE)]
     command += ["-e", json.dumps({**SITE, **changes})]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"})
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"})
     assert PASSWORD not in done.stdout
     return done.returncode, " ".join(done.stdout.split())
 

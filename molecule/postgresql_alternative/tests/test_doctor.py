@@ -23,7 +23,7 @@ GOOD = {
 def ask(**changes):
     arguments = json.dumps({**GOOD, **changes})
     command = ["ansible", "-i", INVENTORY, "lt-postgresql-client", "-m", "labtrack.mlflow.database_doctor", "-a", arguments]
-    environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
+    environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORCE_COLOR": "0"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert GOOD["password"] not in done.stdout
     return json.loads(done.stdout.split("=>", 1)[1])
