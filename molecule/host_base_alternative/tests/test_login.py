@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 MACHINE = "lt-host-base-alternative"
+testinfra_hosts = [f"docker://{MACHINE}"]  # as root; the logins below are real ones over the network
 SCENARIO = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 
 
@@ -72,8 +73,8 @@ def test_people_cannot_change_their_own_keys_file(host):
 
 @pytest.mark.parametrize("port", [22, 443, 9100])
 def test_other_networks_reach_nothing(host, variables, port):
-    with_listener = host.run(f"systemd-run --quiet --unit lt-port-{port} python3 -m http.server {port}") if port != 22 else None
-    assert with_listener is None or with_listener.rc == 0
+    if port != 22:
+        host.check_output(f"systemd-run --quiet --unit lt-port-{port} python3 -m http.server {port}")
     host.run(f"timeout 10 bash -c 'until ss -Hltn sport = :{port} | grep -q LISTEN; do :; done'")
     try:
         probe = ["timeout", "2", "bash", "-c", f"</dev/tcp/{variables['ansible_host']}/{port}"]
