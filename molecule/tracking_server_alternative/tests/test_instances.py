@@ -19,7 +19,7 @@ def status(host, url: str, options: str = "") -> str:
 
 def test_each_has_its_own_users_and_data(host):
     research = f"-u '{CHIEF}' -H 'Content-Type: application/json'"
-    password = host.check_output("sed -n 's/^mlflow_tracking_password = //p' /srv/state/mlflow/teaching/admin_credentials")
+    password = host.check_output("sed -n 's/^mlflow_tracking_password = //p' /var/lib/labtrack/mlflow/teaching/admin_credentials")
     teaching = f"--unix-socket {TEACHING}/api.sock -u 'admin:{password}'"
     answer(host, "http://localhost:5000/api/2.0/mlflow/experiments/create", research + ' -d \'{"name": "research-only"}\'')
     search = "/api/2.0/mlflow/experiments/search?max_results=100"
@@ -48,7 +48,8 @@ def test_the_site_s_names_are_accepted(host):
 
 def test_limits(host):
     shown = host.check_output("systemctl show -p MemoryMax,CPUQuotaPerSecUSec,TimeoutStopUSec labtrack-mlflow-research.service")
-    assert set(shown.split()) == {"MemoryMax=1073741824", "CPUQuotaPerSecUSec=1.500s", "TimeoutStopUSec=20s"}
+    values = dict(line.split("=") for line in shown.splitlines())
+    assert (values["MemoryMax"], float(values["CPUQuotaPerSecUSec"].rstrip("s")), values["TimeoutStopUSec"]) == ("1073741824", 1.5, "20s")
 
 
 def test_given_secrets_are_used(host):
