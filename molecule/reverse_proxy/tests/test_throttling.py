@@ -45,6 +45,7 @@ def test_wrong_passwords_are_banned_and_nothing_else(host, client, banable):
         client.ask("/")  # a browser's first request
         client.ask("/api/2.0/mlflow/x", method="POST", body=b"{}")  # a job without a login
         client.ask("/api/2.0/mlflow/x", RIGHT, method="POST", body=b"{}")
+        client.ask("/ajax-api/2.0/mlflow/users/current", ("mlflow-logged-out-mi3x", "mlflow-logged-out-mi3x"))  # "Logout" of the user interface
     client.ask("/", WRONG)
     assert wait_for(lambda: failures(host) > before)
     assert failures(host) == before + 1, "only the wrong password counts"
