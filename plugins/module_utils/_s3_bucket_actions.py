@@ -57,7 +57,10 @@ class Actions:
                 raise
             rules = []
         rules = [rule for rule in rules if rule.get("ID") not in OURS]
-        days = {"noncurrent_days": ("NoncurrentVersionExpiration", "NoncurrentDays"), "abort_multipart_days": ("AbortIncompleteMultipartUpload", "DaysAfterInitiation")}
+        days = {
+            "noncurrent_days": ("NoncurrentVersionExpiration", "NoncurrentDays"),
+            "abort_multipart_days": ("AbortIncompleteMultipartUpload", "DaysAfterInitiation"),
+        }
         for rule_id, (name, (action, key)) in zip(OURS, days.items()):
             if name in value:
                 rules.append({"ID": rule_id, "Status": "Enabled", "Filter": {"Prefix": ""}, action: {key: value[name]}})

@@ -26,10 +26,10 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 REFUSALS = {
     "denied": "{name} is '{bucket}': the store does not let this key see it; another account may own it. Accepted: a bucket of the key's own project. "
     "Names are shared by all users of a store: choose another one.",
-    "other_site": "{name} is '{bucket}': it belongs to the site '{site}', instance '{instance}', as its object .labtrack/site.json says. Accepted: a bucket of "
-    "this site. Choose another name; if that site is gone for good, delete that object yourself.",
-    "unmarked": "{name} is '{bucket}': it has objects, but not from this site. Accepted: a new, empty or own bucket. Choose another name; if MLflow may use and "
-    "expire what is in it, set object_store_bucket_adopt: true.",
+    "other_site": "{name} is '{bucket}': it belongs to the site '{site}', instance '{instance}', as its object .labtrack/site.json says. "
+    "Accepted: a bucket of this site. Choose another name; if that site is gone for good, delete that object yourself.",
+    "unmarked": "{name} is '{bucket}': it has objects, but not from this site. Accepted: a new, empty or own bucket. Choose another name; if MLflow may use "
+    "and expire what is in it, set object_store_bucket_adopt: true.",
 }
 
 
@@ -92,10 +92,12 @@ def look(params: dict[str, t.Any], capabilities: dict[str, t.Any]) -> dict[str, 
     found = state(reader, params["bucket"])
     reason = verdict(found, params["site"], params["instance"], params["adopt"])
     marker = {"site": "?", "instance": "?", **found["marker"]}
-    refusal = REFUSALS[reason].format(name=params["variable_names"].get("bucket", "bucket"), bucket=params["bucket"], site=marker["site"], instance=marker["instance"]) if reason else ""
+    names = {"bucket": "bucket", "policy": "policy", **params["variable_names"]}
+    values = {"name": names["bucket"], "bucket": params["bucket"], "site": marker["site"], "instance": marker["instance"]}
+    refusal = REFUSALS[reason].format(**values) if reason else ""
     if params["policy"] and not refusal:
         refusal = "; ".join(problems(params["policy"], params["bucket"]))
-        refusal = refusal and f"{params['variable_names'].get('policy', 'policy')} is refused: {refusal}. Accepted: a policy for this bucket that names whom it allows what. Change it."
+        refusal = refusal and f"{names['policy']} is refused: {refusal}. Accepted: a policy for this bucket that names whom it allows what. Change it."
     exists = found["status"] in ("empty", "unmarked", "marked")
     config = configuration(reader, params["bucket"]) if exists and not refusal else {"versioning": False, "lifecycle": {}, "policy": {}}
     pending = {} if refusal else plan(params, found["status"], config, capabilities)

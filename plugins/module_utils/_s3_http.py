@@ -106,7 +106,7 @@ class Reader:
         text = "&".join(f"{urllib.parse.quote(k, safe='~')}={urllib.parse.quote(v, safe='~')}" for k, v in sorted((query or {}).items()))
         connection = self.connect()
         try:
-            now = datetime.datetime.now(datetime.timezone.utc)
+            now = datetime.datetime.now(datetime.UTC)
             connection.request("GET", quoted + (f"?{text}" if text else ""), headers=self.headers(quoted, text, now))
             response = connection.getresponse()
             answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read(MAX_BODY))

@@ -44,10 +44,12 @@ class Probe:
 
     def step(self, name, function, *arguments):
         """Run a check; an exception is its result."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
         started = time.monotonic()
         try:
             value, error = function(*arguments), {}
-        except Exception as problem:
+        except (BotoCoreError, ClientError, OSError, ValueError, KeyError) as problem:
             response = getattr(problem, "response", None) or {}
             code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
             value, error = None, {"error": type(problem).__name__, "code": str(code), "detail": str(problem).splitlines()[0][:200]}
@@ -104,8 +106,8 @@ class Probe:
 
     def presigned(self, client):
         """Links that clients use without keys."""
-        from botocore.httpsession import URLLib3Session
         from botocore.awsrequest import AWSRequest
+        from botocore.httpsession import URLLib3Session
 
         session, key = URLLib3Session(verify=self.params["ca_file"] or True), {"Bucket": self.bucket, "Key": f"{self.prefix}presigned"}
         for method, action, body in (("PUT", "put_object", b"by link"), ("GET", "get_object", None)):

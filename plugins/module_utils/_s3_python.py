@@ -18,7 +18,10 @@ import typing as t
 
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_http import StoreError
 
-LOADER = "import json,sys; d=json.load(sys.stdin); n={'__name__':'probe'}; exec(compile(d['script'],'<s3>','exec'),n); json.dump(n['main'](d['params']),sys.stdout)"
+LOADER = (
+    "import json, sys; d = json.load(sys.stdin); n = {'__name__': 'probe'}; "
+    "exec(compile(d['script'], '<s3>', 'exec'), n); json.dump(n['main'](d['params']), sys.stdout)"
+)
 
 
 def environment() -> dict[str, str]:
@@ -50,7 +53,9 @@ def run(python: str, script: types.ModuleType, params: dict[str, t.Any], timeout
 def boto3_version(python: str) -> str:
     """Version of boto3 that the interpreter would import, from the directory names; empty when there is none."""
     prefix = os.path.dirname(os.path.dirname(os.path.abspath(python)))
-    places = ["lib/python3*/site-packages"] if os.path.exists(os.path.join(prefix, "pyvenv.cfg")) else ["lib/python3*/site-packages", "lib/python3/dist-packages"]
+    places = ["lib/python3*/site-packages"]
+    if not os.path.exists(os.path.join(prefix, "pyvenv.cfg")):
+        places.append("lib/python3/dist-packages")
     for place in places:
         for path in sorted(glob.glob(os.path.join(prefix, place, "boto3-*-info"))):
             return os.path.basename(path).split("-")[1].replace(".dist", "").replace(".egg", "")

@@ -81,7 +81,7 @@ def apply(module):
         values = {"name": params["variable_names"].get("bucket", "bucket"), "bucket": params["bucket"], "step": result["failed"], "error": result["error"]}
         message = "{name} is '{bucket}': the step '{step}' failed: {error}. Accepted: a key that may do this. Correct it and run again."
         module.fail_json(msg=message.format(**values), done=result["done"], unsupported=result["unsupported"])
-    before = {name: None for name in result["done"]}
+    before = dict.fromkeys(result["done"])
     after = {name: found["pending"][name] for name in result["done"]}
     module.exit_json(changed=bool(result["done"]), done=result["done"], unsupported=result["unsupported"], diff={"before": before, "after": after})
 
@@ -92,7 +92,8 @@ def main():
     try:
         apply(module)
     except StoreError as error:
-        module.fail_json(msg=explain(error.kind, error.detail, visible(module.params), module.params["variable_names"]), kind=error.kind, done=[], unsupported=[])
+        message = explain(error.kind, error.detail, visible(module.params), module.params["variable_names"])
+        module.fail_json(msg=message, kind=error.kind, done=[], unsupported=[])
 
 
 if __name__ == "__main__":

@@ -55,7 +55,12 @@ settings:
   description: Settings that this store needs.
   returned: success
   type: dict
-  sample: {request_checksum_calculation: when_required, response_checksum_validation: when_required, addressing_style: path, batch_delete: true, region: us-east-1}
+  sample:
+    request_checksum_calculation: when_required
+    response_checksum_validation: when_required
+    addressing_style: path
+    batch_delete: true
+    region: us-east-1
 findings:
   description: What does not work, in plain words.
   returned: always

@@ -14,8 +14,7 @@ CASES = yaml.safe_load((Path(__file__).parents[1] / "cases.yml").read_text(encod
 @pytest.fixture(scope="module", autouse=True)
 def surroundings(host, s3):
     """A bucket with somebody's data, the store under a name that is not in its certificate, a web server that is no store."""
-    lines = "\ns3.create_bucket(Bucket='object-store-foreign'); s3.put_object(Bucket='object-store-foreign', Key='thesis.pdf', Body=b'years of work'); answer(1)"
-    s3(lines)
+    s3("\ns3.create_bucket(Bucket='object-store-foreign')\ns3.put_object(Bucket='object-store-foreign', Key='thesis.pdf', Body=b'years of work')\nanswer(1)")
     host.check_output("grep -q store-by-another-name /etc/hosts || echo $(getent hosts labtrack-store | cut -d' ' -f1) store-by-another-name >> /etc/hosts")
     host.check_output("systemd-run --quiet --collect --unit lt-web python3 -m http.server --bind 127.0.0.1 8000")
     yield
