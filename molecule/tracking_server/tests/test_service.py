@@ -30,7 +30,8 @@ def status(host, socket: str, url: str = SEARCH, user: str = "www-data", options
 
 
 def processes(host) -> list[str]:
-    return host.check_output(f"cat $(find /sys/fs/cgroup -path '*/{UNIT}.service/cgroup.procs' | head -1)").split()
+    group = host.check_output(f"systemctl show -p ControlGroup --value {UNIT}.service")
+    return host.check_output(f"cat /sys/fs/cgroup/systemd{group}/cgroup.procs 2>/dev/null || cat /sys/fs/cgroup{group}/cgroup.procs").split()
 
 
 def sql(host, database: str, statement: str) -> str:
