@@ -26,7 +26,7 @@ class Site:
     address: str
     ca_file: Path
     user: str
-    password: str
+    password: str = dataclasses.field(repr=False)
 
     def environment(self) -> dict[str, str]:
         """Variables of MLflow's client; nothing of this machine's own CA settings."""

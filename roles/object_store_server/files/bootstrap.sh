@@ -7,7 +7,12 @@ umask 077
 as_ceph() { runuser -u ceph -- "$@"; }
 keyring() { as_ceph ceph-authtool --create-keyring "$@" --gen-key; }
 
+refuse() { echo "$1" >&2; exit 1; }
+stop() { systemctl stop "$@"; systemctl reset-failed "$@" 2>/dev/null || true; }
+
 if [ ! -e "$dir/mon/done" ]; then
+  [ ! -e "$dir/osd/ready" ] || refuse "$dir/osd holds objects, but $dir/mon is not complete: put the whole of $dir back from a backup."
+  stop ceph-osd@0 ceph-mgr@main ceph-radosgw@rgw.main ceph-mon@main
   find "$dir/mon" "$dir/mgr" "$dir/rgw" "$dir/osd" -mindepth 1 -delete
   as_ceph rm -f "$dir"/{admin.keyring,initial.keyring,monmap}
   keyring "$dir/admin.keyring" -n client.admin --cap mon 'allow *' --cap osd 'allow *' --cap mds 'allow *' --cap mgr 'allow *'
@@ -28,6 +33,8 @@ systemctl start ceph-mon@main
 ceph --connect-timeout 60 mon stat >/dev/null
 
 if [ ! -e "$dir/osd/ready" ]; then
+  [ -z "$(ceph --connect-timeout 60 osd pool ls)" ] || refuse "The store has pools, but $dir/osd is not complete: put the whole of $dir back from a backup."
+  stop ceph-osd@0
   uuid_file=$dir/osd-uuid
   [ -s "$uuid_file" ] || as_ceph tee "$uuid_file" </proc/sys/kernel/random/uuid >/dev/null
   uuid=$(cat "$uuid_file")
@@ -36,6 +43,8 @@ if [ ! -e "$dir/osd/ready" ]; then
   if [ -n "$device" ]; then
     as_ceph ln -s "$device" "$dir/osd/block"
     chown ceph:ceph "$(readlink -f "$device")"
+    # what an interrupted run left; the preflight has seen that the device is empty or ours
+    dd if=/dev/zero of="$device" bs=1M count=10 oflag=direct status=none
   else
     as_ceph truncate -s "${size_gb}G" "$dir/osd/block"
   fi

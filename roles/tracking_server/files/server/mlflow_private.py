@@ -117,6 +117,16 @@ def check_schemas() -> None:
             )
 
 
+class _NoPresigning:
+    """No artifact repository is an instance of this."""
+
+
+def keep_transfers_on_the_server(handlers) -> None:
+    """Clients that cannot reach the store must not be sent there: MLflow 3.17 tells every client of an S3 store to fetch from presigned URLs."""
+    for mixin in ("MultipartDownloadMixin", "MultipartUploadMixin", "PresignedUploadMixin"):
+        setattr(handlers, mixin, _NoPresigning)
+
+
 def applications() -> tuple:
     """(ASGI application with every route, WSGI application with the REST API). Both databases have been read once."""
     set_environment()
@@ -129,6 +139,8 @@ def applications() -> tuple:
     from mlflow.server import handlers
     from mlflow.server.auth import create_app
 
+    if os.environ["LABTRACK_PRESIGNED_TRANSFERS"] != "true":
+        keep_transfers_on_the_server(handlers)
     uri = os.environ["MLFLOW_BACKEND_STORE_URI"]
     handlers.initialize_backend_stores(uri, uri, os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"])
     handlers._get_tracking_store().search_experiments(max_results=1)
