@@ -139,6 +139,14 @@ class Record:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
             write_atomically(self.path, json.dumps(self.data).encode(), Attributes(mode=0o600))
 
+    def apply(self, check: bool) -> bool:
+        """Record that the service runs with what was written last; whether that was news."""
+        current = self.data.get("current")
+        news = current != self.data.get("applied")
+        if news and not check:
+            self.save(applied=current)
+        return news
+
 
 def digest(parts: t.Mapping[str, bytes | None]) -> str:
     """Hash over names and contents."""

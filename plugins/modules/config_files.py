@@ -155,12 +155,7 @@ def present(params: dict, check: bool) -> dict:
 
 def applied(params: dict, check: bool) -> dict:
     """Record that the service runs with what was written."""
-    record = Record(params["record_dir"], params["name"])
-    current = record.data.get("current")
-    changed = current != record.data.get("applied")
-    if changed and not check:
-        record.save(applied=current)
-    return {"changed": changed, "changed_paths": [], "pending": False}
+    return {"changed": Record(params["record_dir"], params["name"]).apply(check), "changed_paths": [], "pending": False}
 
 
 def main() -> None:

@@ -103,7 +103,9 @@ def test_pending_until_applied_also_over_an_interrupted_run(record):
     assert Plan(record).finish({"a": b"1"})
     again = Record(os.path.dirname(record.path), "web")
     assert Plan(again).finish({"a": b"1"}), "nobody has restarted the service since"
-    again.save(applied=again.data["current"])
+    assert again.apply(check=True)
+    assert again.apply(check=False)
+    assert not again.apply(check=False)
     assert not Plan(Record(os.path.dirname(record.path), "web")).finish({"a": b"1"})
     assert Plan(again).finish({"a": b"2"})
 
