@@ -595,14 +595,22 @@ def check_artifacts(report: Report, server: Server, experiments: list[dict[str, 
         report.add("artifacts", "ok", f"experiment {experiment} keeps artifacts in '{place}'.")
 
 
-def round_trip(report: Report, uri: str, theirs: str, timeout: float) -> None:
+def download_place(server: Server, experiment: str, run: str) -> str:
+    """Host that the server sends clients to for downloads; empty when the files come through the server itself."""
+    with contextlib.suppress(OSError, http.client.HTTPException, AttributeError, TypeError):
+        answer = server.get(f"/api/2.0/mlflow-artifacts/presigned/{experiment}/{run}/artifacts/doctor.txt", login=True)
+        return urllib.parse.urlsplit(answer.json().get("url", "")).netloc
+    return ""
+
+
+def round_trip(report: Report, server: Server, uri: str, theirs: str) -> None:
     """Log a run with the mlflow package, read it back, delete it."""
     if not client_version():
         advice = "pip install " + shlex.quote(f"mlflow-skinny=={theirs}" if theirs else "mlflow-skinny")
         raise CheckError(ROUND_TRIP, f"--write needs the mlflow package for {sys.executable}.", advice)
-    os.environ.update({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": f"{max(timeout, 10):.0f}"})
+    os.environ.update({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": f"{max(server.timeout, 10):.0f}"})
     os.environ.update({"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "GIT_PYTHON_REFRESH": "quiet"})
-    step, started = "import mlflow", time.monotonic()
+    step, started, experiment, run = "import mlflow", time.monotonic(), "", ""
     try:
         with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as scratch:
             client = importlib.import_module("mlflow").MlflowClient(uri)
@@ -628,6 +636,10 @@ def round_trip(report: Report, uri: str, theirs: str, timeout: float) -> None:
             client.delete_run(run)
     except Exception as error:
         message = f"'{step}' failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        place = download_place(server, experiment, run) if step == "read the artifact back" else ""
+        if place and place != urllib.parse.urlsplit(uri).netloc:
+            advice = "ask the admin to set tracking_server_artifacts_presigned_enabled to false, or to let clients reach and trust that store"
+            raise CheckError(ROUND_TRIP, f"{message} The server sends this computer to '{place}' for downloads.", advice) from error
         raise CheckError(ROUND_TRIP, message, "ask the admin for permission, or tell the admin this line") from error
     report.add("round trip", "ok", f"a run with an artifact was written, read back and deleted in {time.monotonic() - started:.1f} s.")
 
@@ -668,7 +680,7 @@ def examine(report: Report, options: argparse.Namespace) -> None:
         check_artifacts(report, server, experiments)
         if options.write:
             check = "round trip"
-            round_trip(report, given, theirs, options.timeout)
+            round_trip(report, server, given, theirs)
     except CheckError as problem:
         report.add(check, "failed", problem.message, problem.action, problem.code)
     except (OSError, http.client.HTTPException) as error:
