@@ -15,18 +15,19 @@ import json
 import os
 import shlex
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 CONFIG = "/etc/labtrack/certificate/config.json"
 LOCK = "/run/labtrack-certificate.lock"
 MODES = {"key": 0o640, "chain": 0o644, "ca": 0o644}
 DAY = 86400
+DEBIAN_WEBROOT = "/var/www/html"
 
 
 class CertificateError(Exception):
@@ -99,23 +100,31 @@ class Certificate:
 
     def _certbot(self, force: bool) -> None:
         acme = self.config["acme"]
-        challenge = acme["challenge"]
+        challenge, webroot = acme["challenge"], acme["webroot_dir"]
         if challenge == "auto":
-            challenge = "webroot" if self._listens(80) else "standalone"
+            served = next((root for root in (webroot, DEBIAN_WEBROOT) if self._serves(root)), None)
+            challenge, webroot = ("webroot", served) if served else ("standalone", "")
         command = ["certbot", "certonly", "--config", acme["config_file"], "--non-interactive", "--cert-name", "labtrack", f"--{challenge}"]
-        command += ["--webroot-path", acme["webroot_dir"]] if challenge == "webroot" else []
+        command += ["--webroot-path", webroot] if challenge == "webroot" else []
         command += ["--renew-with-new-domains", "--no-directory-hooks", "--force-renewal" if force else "--keep-until-expiring"]
         for name in self.config["domains"]:
             command += ["--domain", name]
         run(*command, env={"REQUESTS_CA_BUNDLE": acme["server_ca_file"]} if acme["server_ca_file"] else None)
 
-    @staticmethod
-    def _listens(port: int) -> bool:
+    def _serves(self, root: str) -> bool:
+        """Whether the server on port 80 serves this directory: a freshly installed nginx serves Debian's, the role's proxy ours."""
+        probe = Path(root) / ".well-known" / "acme-challenge" / "labtrack-probe"
+        request = urllib.request.Request(f"http://127.0.0.1/.well-known/acme-challenge/{probe.name}", headers={"Host": self.config["domains"][0]})
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            if not Path(root).is_dir():
+                return False
+            probe.parent.mkdir(parents=True, exist_ok=True)
+            probe.write_text("labtrack\n", encoding="utf-8")
+            return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5).read() == b"labtrack\n"
         except OSError:
             return False
-        return True
+        finally:
+            probe.unlink(missing_ok=True)
 
     def verify(self) -> None:
         """Check that key, chain and CA of the source belong together, before they replace what is in use."""
