@@ -59,7 +59,7 @@ def inventory(directory: Path, cases: list[dict]) -> dict:
 def refusals():
     """What the role said to each mistake; its output; the number of changes."""
     directory, scenario = (Path(os.environ[name]) for name in ("MOLECULE_EPHEMERAL_DIRECTORY", "MOLECULE_SCENARIO_DIRECTORY"))
-    cases = yaml.safe_load((scenario / "cases.yml").read_text(encoding="utf-8"))
+    cases = yaml.safe_load((scenario / "files" / "cases.yml").read_text(encoding="utf-8"))
     hosts = directory / "refusals.yml"
     hosts.write_text(yaml.safe_dump(inventory(directory, cases)), encoding="utf-8")
     environment = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_FORKS": "4"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-CASES = yaml.safe_load((Path(__file__).parents[1] / "cases.yml").read_text(encoding="utf-8"))
+CASES = yaml.safe_load((Path(__file__).parents[1] / "files" / "cases.yml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module", autouse=True)
