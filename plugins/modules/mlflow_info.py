@@ -107,7 +107,7 @@ free_mb:
   returned: success
   type: dict
   sample: {/opt: 12000}
-unreachable:
+unreached:
   description: Database servers that do not answer, with the reason.
   returned: success
   type: dict
@@ -159,7 +159,7 @@ def main() -> None:
         user_exists=instance.user_exists(params["user"]),
         taken=[address for address in params["addresses"] if address not in socket["listens"] and instance.is_taken(address)],
         free_mb={path: instance.free_mb(path) for path in params["paths"]},
-        unreachable=instance.unreachable(params["databases"]),
+        unreached=instance.unreachable(params["databases"]),
         missing=[path for path in params["files"] if not Path(path).exists()],
     )
 

@@ -5,6 +5,20 @@ from __future__ import annotations
 
 import json
 
+RELEASE = "/srv/mlflow/research/current"
+OLD = "postgresql+psycopg2://research@/{}?host=/var/run/postgresql&port=5433"
+# the last but one revision of MLflow's own migrations, made by those themselves
+AGE = """
+import sqlalchemy
+from alembic import command
+from alembic.script import ScriptDirectory
+from mlflow.store.db import utils
+from mlflow.store.tracking.dbmodels.initial_models import Base
+uri = '{}'
+Base.metadata.create_all(sqlalchemy.create_engine(uri))
+config = utils._get_alembic_config(uri)
+command.upgrade(config, ScriptDirectory.from_config(config).get_revision('head').down_revision)
+"""
 TEACHING = "/run/labtrack-mlflow-teaching"
 CHIEF = "chief:chosen%by=the-chief"
 
@@ -66,3 +80,20 @@ def test_releases_share_their_files(host):
 
 def test_the_wheels_were_enough(host):
     assert host.run("ls /opt/labtrack/uv/cache/simple-*").rc != 0, "uv has asked an index"
+
+
+def step(host, action: str) -> dict:
+    """The program that the role runs, as the service's user."""
+    request = json.dumps({"tracking_uri": OLD.format("olddb"), "auth_uri": OLD.format("oldauth"), "admin_username": "admin", "admin_password": "a" * 12})
+    return json.loads(host.check_output(f"echo '{request}' | runuser -u mlresearch -- {RELEASE}/bin/python {RELEASE}/server/database.py {action}"))
+
+
+def test_an_old_schema_is_migrated_only_when_told(host):
+    script = AGE.format(OLD.format("olddb"))
+    host.check_output(f'cd / && runuser -u mlresearch -- {RELEASE}/bin/python -c "{script}"')
+    for action in ("inspect", "initialise"):
+        found = step(host, action)
+        assert (found["tracking"]["state"], found["auth"]["state"], found["done"]) == ("old", "empty", [])
+    assert step(host, "migrate")["done"] == ["tracking", "auth", "admin"]
+    found = step(host, "migrate")
+    assert (found["tracking"]["state"], found["auth"]["state"], found["users"], found["done"]) == ("ready", "ready", 1, [])
