@@ -81,6 +81,15 @@ free_mb:
   returned: success
   type: int
   sample: 51200
+linked_device:
+  description: Device that the store of this machine was made on; empty when it has a file, or was not made.
+  returned: success
+  type: str
+  sample: /dev/disk/by-id/virtio-1
+growing:
+  description: Whether a growth of the file was begun and not finished.
+  returned: success
+  type: bool
 file_size_gb:
   description: Size of the file that holds the data; 0 when there is none.
   returned: success
@@ -142,6 +151,8 @@ def main():
         configuration=_s3_server.configuration("/etc/ceph/ceph.conf"),
         foreign_daemons=_s3_server.foreign_daemons("/var/lib/ceph", params["data_dir"]),
         free_mb=_s3_server.free_mb(params["data_dir"]),
+        linked_device=os.readlink(block) if os.path.islink(block) else "",
+        growing=os.path.exists(os.path.join(params["data_dir"], "growing")),
         file_size_gb=os.path.getsize(block) // 2**30 if os.path.isfile(block) else 0,
         port=_s3_server.port_state(params["address"], params["port"]),
         device=_s3_server.device(params["device"], run) if params["device"] else {},
