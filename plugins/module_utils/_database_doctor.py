@@ -130,7 +130,8 @@ def unreachable(error: Exception) -> str:
     if isinstance(error, (TimeoutError, socket.timeout)):
         return "it does not answer. Check the address, the port and the firewall in between."
     if isinstance(error, ssl.SSLError):
-        return f"no TLS connection comes about ({getattr(error, 'reason', None) or error}). Accepted: PostgreSQL with TLS 1.2 or newer. Check the host and the port."
+        reason = getattr(error, "reason", None) or error
+        return f"no TLS connection comes about ({reason}). Accepted: PostgreSQL with TLS 1.2 or newer. Check the host and the port."
     if isinstance(error, OSError):
         return f"it cannot be reached ({getattr(error, 'strerror', None) or error}). Check the address, the port and that the server listens there."
     return f"{error}."

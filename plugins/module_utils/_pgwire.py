@@ -112,22 +112,22 @@ class Connection:
 
     def _until_ready(self) -> t.Iterator[tuple[bytes, bytes]]:
         """Messages up to "ready for query"; an error is raised, at once during login, at the end of a query."""
-        failure: ServerError | None = None
+        failures: list[ServerError] = []
         while True:
             kind, body = self._receive()
             if kind == b"Z":
-                if failure:
-                    raise failure
-                return
+                break
             if kind == b"S":
                 name, value = body.split(b"\0")[:2]
                 self.parameters[name.decode()] = value.decode()
             elif kind == b"E":
-                failure = _error(body)
+                failures.append(_error(body))
                 if "server_version" not in self.parameters:
-                    raise failure
+                    break
             else:
                 yield kind, body
+        for failure in failures:
+            raise failure
 
     def _send(self, kind: bytes, body: bytes) -> None:
         self._socket.sendall(kind + struct.pack("!i", len(body) + 4) + body)
