@@ -173,6 +173,17 @@ def test_write_needs_mlflow(patient, certificates: Path) -> None:
     assert action == "pip install mlflow-skinny==3.17.2"
 
 
+def test_where_downloads_come_from(doctor, certificates: Path) -> None:
+    path = "/api/2.0/mlflow-artifacts/presigned/1/run/artifacts/doctor.txt"
+    signed = '{"url": "https://localhost:7443/bucket/doctor.txt?X-Amz-Signature=canary"}'
+    for answer, expected in (((200, signed, {}), "localhost:7443"), ((501, "{}", {}), ""), ((404, "<html>", {}), "")):
+        with serve(Behaviour(answers={path: answer}), certificates) as port:
+            server = doctor.Server(doctor.judge_uri(f"https://localhost:{port}"), 2)
+            server.proxy = None
+            server.context = doctor.tls_context(str(certificates / "ca.pem"), "a test")
+            assert doctor.download_place(server, "1", "run") == expected
+
+
 def test_a_dead_proxy(patient, certificates: Path) -> None:
     patient.set(HTTPS_PROXY=f"http://user:{PASSWORD}@localhost:9")
     with serve(Behaviour(), certificates) as port:
