@@ -64,7 +64,8 @@ def test_nothing_listens_outside(host):
 
 
 def test_secrets_are_in_no_command_line_log_or_unit(host):
-    for place in ("cat /proc/[0-9]*/cmdline", "journalctl --no-pager", "cat /etc/systemd/system/ceph-*/*", "cat /etc/ceph/ceph.conf /var/lib/labtrack-config/*"):
+    units = "cat /etc/systemd/system/ceph-*/* /etc/ceph/ceph.conf /var/lib/labtrack-config/*"
+    for place in ("cat /proc/[0-9]*/cmdline", "journalctl --no-pager", units):
         assert "canary+/secret" not in host.run(f"sh -c '{place}'").stdout
     assert host.file(DATA).mode == 0o750
     for name in ("admin.keyring", "rgw/keyring", "osd/keyring", "mgr/keyring", "mon/keyring"):
@@ -138,7 +139,10 @@ def test_a_machine_built_anew_with_the_data_serves_the_same_objects(host, curl):
         ({"object_store_server_osd_device": "/dev/disk/by-id/none"}, ["object_store_server_osd_device", "no such device"]),
         ({"object_store_server_users": [{"uid": "x", "access_key": "key-of-x-1", "secret_key": "short"}]}, ["object_store_server_users", "openssl rand"]),
     ],
-    ids=["port_of_the_cluster", "privileged_port", "foreign_address", "too_small", "shrink", "other_data_dir", "memory", "unstable_name", "no_device", "short_secret"],
+    ids=[
+        "port_of_the_cluster", "privileged_port", "foreign_address", "too_small", "shrink", "other_data_dir", "memory", "unstable_name", "no_device",
+        "short_secret",
+    ],
 )
 def test_mistakes_change_nothing(extra, expected):
     done = play("-e", json.dumps(extra))
