@@ -21,8 +21,9 @@ extends_documentation_fragment:
   - labtrack.mlflow.s3.python
 attributes:
   check_mode:
-    description: Looks at connection and key only, and returns no verdict.
+    description: Can run in C(check_mode).
     support: partial
+    details: Looks at connection and key only, and returns no verdict.
   diff_mode:
     description: Nothing changes.
     support: none

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Make the cluster: monitor, manager, OSD, gateway. bootstrap.sh DATA_DIR SIZE_GB [DEVICE]
 # An interrupted run is repeated: what was not finished is made again. No key passes as an argument.
 set -euo pipefail

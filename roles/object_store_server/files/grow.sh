@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Grow the file of the OSD. grow.sh DATA_DIR SIZE_GB
 # The file `growing` tells the next run that this one was interrupted.
 set -euo pipefail
