@@ -70,6 +70,7 @@ def run_as(user: str, command: list[str], text: str, environment: dict) -> tuple
         group=account.pw_gid,
         extra_groups=[],
         umask=0o077,
+        check=False,
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Kept by labtrack.mlflow.certificate.
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Renew the certificate where that is due, put it in place, reload what uses it, and warn before it ends.
