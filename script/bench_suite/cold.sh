@@ -9,6 +9,21 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 state=/var/lib/labtrack program=/opt/labtrack/mlflow/main config=/etc/labtrack
 step() { printf '%s %s\n' "$(date +%s.%N)" "$1"; }
 
+answers() { # answers URL [AUTHORIZATION]: wait until it does
+  python3 - "$@" <<'PYTHON'
+import ssl, sys, time, urllib.request
+context = ssl.create_default_context(cafile="/etc/labtrack/tls/ca.pem")
+for attempt in range(600):
+    try:
+        urllib.request.urlopen(urllib.request.Request(sys.argv[1], headers=dict(zip(["Authorization"], sys.argv[2:]))), context=context)
+        sys.exit()
+    except OSError as error:
+        problem = error
+        time.sleep(0.2)
+sys.exit(f"no answer: {problem}")
+PYTHON
+}
+
 step packages
 mkdir -p /etc/postgresql-common/createcluster.d
 echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/labtrack.conf
@@ -42,7 +57,7 @@ set -a
 . $config/object_store/environment
 set +a
 store=https://localhost:7443
-curl -sS --cacert $tls/ca.pem --retry 90 --retry-delay 1 --retry-all-errors -o /dev/null $store/
+answers "$store/"
 radosgw-admin user create --uid=mlflow --display-name=MLflow --access-key="$AWS_ACCESS_KEY_ID" --secret-key="$AWS_SECRET_ACCESS_KEY" >/dev/null
 
 step database
@@ -79,6 +94,5 @@ printf '{"tracking_uri": "%s", "auth_uri": "%s", "admin_username": "admin", "adm
 
 step services
 xargs systemctl start <units
-printf 'user = "admin:%s"\n' "$password" |
-  curl -K - -sS --fail --cacert $tls/ca.pem --retry 120 --retry-delay 1 --retry-all-errors -o /dev/null "https://$own/api/2.0/mlflow/experiments/search?max_results=1"
+answers "https://$own/api/2.0/mlflow/experiments/search?max_results=1" "Basic $(printf 'admin:%s' "$password" | base64 -w0)"
 step end

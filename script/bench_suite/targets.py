@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
-import urllib.request
+import urllib.parse
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +41,21 @@ class Target:
     def call(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One REST call."""
         headers = {"Content-Type": "application/json", **({"Authorization": self.header} if self.header else {})}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/api/2.0/mlflow/{path}", data=data, headers=headers)  # noqa: S310
+        place = urllib.parse.urlsplit(self.url)
         context = ssl.create_default_context(cadata=self.ca_pem) if self.ca_pem else None
-        with urllib.request.urlopen(request, context=context, timeout=60) as answer:  # noqa: S310
+        connection = HTTPSConnection(place.netloc, context=context, timeout=60) if context else HTTPConnection(place.netloc, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("GET" if body is None else "POST", f"/api/2.0/mlflow/{path}", None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            if answer.status != HTTPStatus.OK:
+                raise OSError(f"{self.url} answered {answer.status} to {path}")
             return json.load(answer)
 
     def answers(self) -> bool:
         """Whether it serves the REST API."""
         try:
             self.call("experiments/search", {"max_results": 1})
-        except OSError:
+        except (OSError, HTTPException):
             return False
         return True
 
