@@ -14,6 +14,10 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import pytest
+
+# pytest would put tests that do not ask for the machine behind those that do
+pytestmark = pytest.mark.usefixtures("host")
 ROOT = Path(__file__).resolve().parents[3]
 INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml"
 SITE = json.loads(INVENTORY.read_text(encoding="utf-8"))["all"]["hosts"]["mlflow"]
@@ -122,12 +126,15 @@ def test_destroy_keeps_the_data(host):
 
 
 def test_the_machine_stays_reachable_closed_and_sound(host):
-    assert not host.run("systemctl --failed --plain --no-legend").stdout.strip()
+    # nvme-cli, which comes with Ceph, finds no NVMe in a container
+    failed = {line.split()[0] for line in host.run("systemctl --failed --plain --no-legend").stdout.splitlines()}
+    assert failed <= {"nvmf-autoconnect.service"}
     assert host.service("labtrack-firewall").is_enabled
     with host.sudo():
         assert "policy drop" in host.check_output("nft list ruleset")
-        listening = host.check_output("ss -Hlnt")
-    assert {address.rsplit(":", 1)[1] for address in re.findall(r"\S+:\d+(?=\s)", listening)} == {"22"}, listening
+        # the container's own resolver is on the loopback interface
+        listening = host.check_output("ss -Hlnt 'not src 127.0.0.0/8'")
+    assert {line.split()[3].rsplit(":", 1)[1] for line in listening.splitlines()} == {"22"}, listening
 
 
 def test_second_destroy_changes_nothing():
