@@ -136,11 +136,11 @@ def test_a_machine_built_anew_with_the_data_serves_the_same_objects(host, curl):
         ({"object_store_server_osd_size_gb": 900000, "object_store_server_data_dir": "/srv/other"}, ["object_store_server_data_dir", "somebody else"]),
         ({"object_store_server_osd_memory_mb": 100}, ["object_store_server_osd_memory_mb", "'100'", "896"]),
         ({"object_store_server_osd_device": "/dev/vdb"}, ["object_store_server_osd_device", "/dev/vdb", "/dev/disk/by-id"]),
-        ({"object_store_server_osd_device": "/dev/disk/by-id/none"}, ["object_store_server_osd_device", "no such device"]),
+        ({"object_store_server_osd_device": "/dev/disk/by-id/none"}, ["object_store_server_osd_device", "/dev/disk/by-id/none", "the store is in a file"]),
         ({"object_store_server_users": [{"uid": "x", "access_key": "key-of-x-1", "secret_key": "short"}]}, ["object_store_server_users", "openssl rand"]),
     ],
     ids=[
-        "port_of_the_cluster", "privileged_port", "foreign_address", "too_small", "shrink", "other_data_dir", "memory", "unstable_name", "no_device",
+        "port_of_the_cluster", "privileged_port", "foreign_address", "too_small", "shrink", "other_data_dir", "memory", "unstable_name", "device_instead_of_file",
         "short_secret",
     ],
 )
