@@ -140,8 +140,8 @@ def test_a_machine_built_anew_with_the_data_serves_the_same_objects(host, curl):
         ({"object_store_server_users": [{"uid": "x", "access_key": "key-of-x-1", "secret_key": "short"}]}, ["object_store_server_users", "openssl rand"]),
     ],
     ids=[
-        "port_of_the_cluster", "privileged_port", "foreign_address", "too_small", "shrink", "other_data_dir", "memory", "unstable_name", "device_instead_of_file",
-        "short_secret",
+        "port_of_the_cluster", "privileged_port", "foreign_address", "too_small", "shrink", "other_data_dir", "memory", "unstable_name",
+        "device_instead_of_file", "short_secret",
     ],
 )
 def test_mistakes_change_nothing(extra, expected):
