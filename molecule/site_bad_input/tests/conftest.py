@@ -51,7 +51,7 @@ def play(inventory: dict, directory: Path, *options: str) -> subprocess.Complete
     """Run check_site.yml, results as JSON on stdout."""
     path = directory / "inventory.json"
     path.write_text(json.dumps(inventory), encoding="utf-8")
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_CALLBACKS_ENABLED": ""}
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
     tool = Path(sys.executable).parent / "ansible-playbook"
     return subprocess.run(
         [tool, "playbooks/check_site.yml", "-i", str(path), "--forks", "8", *options], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
@@ -70,7 +70,7 @@ def outcome(tmp_path_factory) -> Outcome:
     before = fingerprint()
     done = play({"all": {"hosts": hosts, "vars": common, "children": groups}}, directory)
     assert done.stdout.lstrip().startswith("{"), done.stdout[-2000:] + done.stderr[-2000:]
-    report = json.loads(done.stdout[done.stdout.index("{") :])
+    report, _end = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{") :])
     messages: dict[str, str] = {}
     for task in (task for play_ in report["plays"] for task in play_["tasks"]):
         for host, result in task["hosts"].items():
