@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The callback preload loads what workers need, and freezes it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from types import SimpleNamespace
+
+from ansible_collections.labtrack.mlflow.plugins.callback.preload import CallbackModule
+
+
+def test_filters_are_there_before_the_first_worker():
+    gc.unfreeze()
+    CallbackModule().v2_playbook_on_play_start(None)
+    try:
+        assert "ansible.plugins.filter.core" in sys.modules
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_an_action_is_loaded_once_and_an_unknown_one_is_no_error():
+    callback = CallbackModule()
+    for action in ("ansible.builtin.assert", "ansible.builtin.assert", "no.such.action"):
+        callback.v2_playbook_on_task_start(SimpleNamespace(action=action), False)
+    assert callback.seen == {"ansible.builtin.assert", "no.such.action"}
