@@ -14,7 +14,7 @@ def test_filters_are_there_before_the_first_worker():
     gc.unfreeze()
     CallbackModule().v2_playbook_on_play_start(None)
     try:
-        assert "ansible.plugins.filter.core" in sys.modules
+        assert "ansible.utils.encrypt" in sys.modules  # what the password filters import
         assert gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
