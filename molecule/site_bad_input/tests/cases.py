@@ -48,7 +48,7 @@ def certificate(directory: Path, name: str, days: int, common_name: str = FQDN) 
 
 def provided(pair: tuple[str, str]) -> dict[str, str]:
     """Variables of a certificate that the lab brings."""
-    return {"certificate_provider": "provided", "certificate_provided_certificate_file": pair[0], "certificate_provided_key_file": pair[1]}
+    return {"certificate_provider": "provided", "certificate_provided_chain_file": pair[0], "certificate_provided_private_key_file": pair[1]}
 
 
 def material(directory: Path, common: dict) -> dict[str, t.Any]:
@@ -113,14 +113,14 @@ CASES = [
     Case("key_that_is_none", {"host_base_users": [{"name": "ada", "keys": ["ssh-ed25519 nonsense"]}]}, ["host_base_users", "ada", ACCEPTED]),
     Case("wrong_type", {"postgresql_port": "five"}, ["postgresql_port", "five|int"]),
     Case("unknown_provider", {"certificate_provider": "letsencrypt"}, ["certificate_provider", "letsencrypt", "lab_ca"]),
-    Case("expired_certificate", lambda c: provided(c["expired"]), ["certificate_provided_certificate", "expired|ended|until", ACCEPTED]),
-    Case("certificate_of_another_name", lambda c: provided(c["other_name"]), ["certificate_provided_certificate", FQDN, ACCEPTED]),
-    Case("key_of_another_certificate", lambda c: provided((c["pair"][0], c["unrelated"][1])), ["certificate_provided_(key|certificate)", ACCEPTED]),
+    Case("expired_certificate", lambda c: provided(c["expired"]), ["certificate_provided_chain", "expired|ended|until", ACCEPTED]),
+    Case("certificate_of_another_name", lambda c: provided(c["other_name"]), ["certificate_provided_chain", FQDN, ACCEPTED]),
+    Case("key_of_another_certificate", lambda c: provided((c["pair"][0], c["unrelated"][1])), ["certificate_provided_(private_key|chain)", ACCEPTED]),
     Case("unknown_database_setting", {"postgresql_settings": {"shared_bufers": "1GB"}}, ["postgresql_settings", "shared_bufers", ACCEPTED]),
     Case(
         "unreachable_database",
         {"site_database_host": "192.0.2.1", "site_database_password": "not-the-password-0123456789"},
-        ["site_database_host", "192.0.2.1"],
+        ["site_database_host|postgresql_external_host", "192.0.2.1"],
     ),
     Case("database_without_password", {"site_database_host": "db.bad.test", "site_database_password": ""}, ["site_database_password"]),
     Case("endpoint_without_scheme", {"site_s3_endpoint": "labtrack-store:7443"}, ["site_s3_endpoint", "labtrack-store:7443", ACCEPTED]),
