@@ -133,6 +133,8 @@ CASES = [
     Case("foreign_bucket", {"site_s3_bucket": FOREIGN_BUCKET}, ["site_s3_bucket", FOREIGN_BUCKET]),
     Case("credentials_that_come_later", {"object_store_credentials": "create"}, ["object_store_credentials", "create", ACCEPTED]),
     Case("unknown_version", {"tracking_server_version": "9.9.9"}, ["tracking_server_version", "9.9.9", ACCEPTED]),
+    # sshd listens there
+    Case("port_in_use", {"reverse_proxy_https_port": 22}, ["reverse_proxy_https_port", "'22'", "sshd", ACCEPTED]),
     Case("unknown_artifact_mode", {"tracking_server_artifacts_mode": "ftp"}, ["tracking_server_artifacts_mode", "ftp"]),
     Case("relative_state_dir", {"site_state_dir": "var/lib"}, ["site_state_dir", "var/lib"]),
 ]
