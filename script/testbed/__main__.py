@@ -40,7 +40,7 @@ def main() -> int:
     try:
         client = engine.connect()
         if options.command == "images":
-            for name in options.names or images.IMAGES:
+            for name in options.names or [name for name, image in images.IMAGES.items() if not image.on_demand]:
                 images.ensure(client, name)
         elif options.command == "up":
             up(client, options)

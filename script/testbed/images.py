@@ -18,10 +18,17 @@ import docker
 
 from .engine import CACHE, LABEL, TestbedError, as_root, install_packages, say
 
+HERE = Path(__file__).parent
 RECIPE_VERSION = "4"
 BASE_PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-apt,ca-certificates,sudo,iproute2,procps,openssh-server"
 # timers that would use the CPU in the middle of a test; a container cannot set the clock
 MASKED = "apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer systemd-networkd-wait-online.service"
+# An OpenStack control plane. Not nova-compute: the package brings QEMU and libvirt, its program is in python3-nova.
+CLOUD_PACKAGES = (
+    "mariadb-server rabbitmq-server memcached python3-pymysql python3-memcache haproxy keystone glance-api placement-api nova-api nova-conductor"
+    " nova-scheduler neutron-server neutron-linuxbridge-agent neutron-l3-agent neutron-dhcp-agent neutron-metadata-agent cinder-api cinder-scheduler"
+    " cinder-volume swift-proxy swift-account swift-container swift-object dnsmasq-base dnsmasq-utils iptables ipset ebtables conntrack iputils-arping e2fsprogs"
+)
 SSH_KEYS_UNIT = "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n"
 
 
@@ -33,6 +40,8 @@ class Image:
     suite: str = ""
     base: str = ""
     packages: str = ""
+    files: str = ""  # directory beside this module that is copied over the image's root
+    on_demand: bool = False  # built when something needs it, not by `testbed images`
 
     @property
     def tag(self) -> str:
@@ -45,6 +54,8 @@ IMAGES = {
         Image("debian12", suite="bookworm"),
         Image("debian13", suite="trixie"),
         Image("debian13-store", base="debian13", packages="ceph-mon ceph-mgr ceph-osd radosgw ceph-common uuid-runtime python3-cryptography"),
+        Image("cloud-packages", base="debian12", packages=CLOUD_PACKAGES, on_demand=True),
+        Image("cloud-guest", base="debian13", packages="cloud-init e2fsprogs fdisk", files="cloud/guest", on_demand=True),
     )
 }
 
@@ -59,10 +70,19 @@ def extra_authorities() -> list[str]:
     return [b for b in blocks(bundle.read_text(encoding="utf-8")) if b not in known] if bundle.is_file() else []
 
 
+def digest(directory: Path) -> str:
+    """Hash of the names, modes and contents of all files below a directory."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+        total.update(f"{path.relative_to(directory)} {path.stat().st_mode & 0o111} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return total.hexdigest()
+
+
 def recipe(image: Image, authorities: list[str]) -> str:
     """Hash of all that decides what is in the image."""
     parent = recipe(IMAGES[image.base], authorities) if image.base else BASE_PACKAGES + MASKED + SSH_KEYS_UNIT
-    text = "|".join([RECIPE_VERSION, image.suite, image.packages, parent, *authorities])
+    files = [digest(HERE / image.files)] if image.files else []
+    text = "|".join([RECIPE_VERSION, image.suite, image.packages, parent, *authorities, *files])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -117,7 +137,8 @@ def _build_derived(client: docker.DockerClient, image: Image, base: str, want: s
         f" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends {image.packages}"
         " && rm /usr/sbin/policy-rc.d && apt-get clean && touch -d @0 /var/lib/apt/lists\n"
     )
-    _build(client, image, dockerfile, {}, want)
+    files = {"files": HERE / image.files} if image.files else {}
+    _build(client, image, dockerfile + ("COPY files /\n" if files else ""), files, want)
 
 
 def _build_base(client: docker.DockerClient, image: Image, authorities: list[str], want: str) -> None:
