@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-# what has just been done when the controller dies: a play that begins, or a task of a role
+# pytest puts tests without this fixture behind the others: all have it, so that they run as written
+pytestmark = pytest.mark.usefixtures("host")
+# the task that begins when the controller dies
 BOUNDARIES = [
-    r"TASK \[labtrack.mlflow.certificate : ",
+    r"TASK \[labtrack.mlflow.certificate : lab_ca ",
     r"TASK \[labtrack.mlflow.object_store_server : service ",
     r"TASK \[labtrack.mlflow.postgresql : service ",
     r"TASK \[labtrack.mlflow.tracking_server : service ",
@@ -67,8 +69,8 @@ def test_killed(boundary):
 
 def test_repeated_run_converges(host):
     run_whole()
-    assert host.run("systemctl is-system-running").stdout.strip() == "running"
-    assert not host.run("systemctl --failed --plain --no-legend").stdout.strip()
+    failed = {line.split()[0] for line in host.check_output("systemctl --failed --plain --no-legend").splitlines()}
+    assert failed <= {"nvmf-autoconnect.service"}  # of a package below Ceph's: it loads a kernel module, which a container may not
 
 
 def test_and_then_changes_nothing():
