@@ -27,7 +27,8 @@ MASKED = "apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer
 CLOUD_PACKAGES = (
     "mariadb-server rabbitmq-server memcached python3-pymysql python3-memcache haproxy keystone glance-api placement-api nova-api nova-conductor"
     " nova-scheduler neutron-server neutron-linuxbridge-agent neutron-l3-agent neutron-dhcp-agent neutron-metadata-agent cinder-api cinder-scheduler"
-    " cinder-volume swift-proxy swift-account swift-container swift-object dnsmasq-base dnsmasq-utils iptables ipset ebtables conntrack iputils-arping e2fsprogs"
+    " cinder-volume swift-proxy swift-account swift-container swift-object dnsmasq-base dnsmasq-utils iptables ipset ebtables conntrack iputils-arping"
+    " e2fsprogs"
 )
 SSH_KEYS_UNIT = "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n"
 

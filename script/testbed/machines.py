@@ -26,7 +26,7 @@ def up(client: docker.DockerClient, platforms: list[dict[str, Any]], purpose: st
     """
     machines = [_start(client, platform, purpose) for platform in platforms]
     for machine in machines:
-        _wait_booted(machine)
+        wait_booted(machine)
     return machines
 
 
@@ -77,7 +77,12 @@ def run(machine: docker.models.containers.Container, command: list[str], **optio
     return output.decode(errors="replace")
 
 
-def _wait_booted(machine: docker.models.containers.Container) -> None:
+def wait_booted(machine: docker.models.containers.Container) -> None:
+    """Wait until systemd has started everything.
+
+    Raises:
+        TestbedError: it did not in time.
+    """
     deadline, state = time.monotonic() + BOOT_SECONDS, ""
     while time.monotonic() < deadline:
         _code, output = machine.exec_run(["systemctl", "is-system-running", "--wait"])
