@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[3]
 DATA = "lt-alternative-data"
 
 
@@ -66,3 +71,14 @@ def test_nothing_but_ssh_and_the_web_answers_from_outside(addresses):
 def test_without_a_login_nothing_but_health(site):
     assert site.status("/health") == 200
     assert site.status("/") == 401
+
+
+@pytest.mark.parametrize("limit", ["mlflow", "data"])
+def test_one_machine_alone_finds_all_as_it_should_be(limit):
+    """--limit: the other machine is not in the run, and still trusted."""
+    inventory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml"
+    command = [Path(sys.executable).parent / "ansible-playbook", "site.yml", "-i", "inventories/example_two_machines", "-i", inventory, "--limit", limit]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    recap = re.findall(r"^(\w+)\s+: ok=\d+\s+changed=(\d+)", done.stdout, re.M)
+    assert (done.returncode, recap) == (0, [(limit, "0")]), done.stdout[-3000:] + done.stderr
