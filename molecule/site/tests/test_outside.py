@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 
@@ -88,3 +89,10 @@ def test_passwords_of_people_are_hashed_and_no_table_is_empty(host):
     query = "select count(*) from users where password_hash like 'scrypt:%'"
     with host.sudo("mlflow"):
         assert int(host.check_output(f"psql -XtA -U mlflowdb -d mlflowauth -c \"{query}\"")) >= 1
+
+
+def test_static_files_come_from_their_compressed_copies(site):
+    script = re.search(r'src="[./]*(static-files/static/js/main[^"]+\.js)"', site.curl("/", login=True)).group(1)
+    headers = site.curl(f"/{script}", "-I", "-H", "Accept-Encoding: gzip", login=True).lower()
+    assert "content-encoding: gzip" in headers
+    assert "content-length: " in headers, "compressed on the way: its length was not known"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from pathlib import Path
 
@@ -116,3 +117,12 @@ def test_prune_keeps_what_runs(installer, tmp_path):
         os.utime(tmp_path / "releases" / name, (number, number))
     assert installer.prune(1, {"3-aa", "1-aa"}) == ["2-aa"]
     assert sorted(os.listdir(tmp_path / "releases")) == ["1-aa", "3-aa"]
+
+
+def test_only_large_texts_get_a_compressed_copy(tmp_path):
+    for name, size in {"main.js": 2000, "deep/style.css": 2000, "small.js": 10, "logo.png": 2000, "main.js.map.txt": 2000}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x" * size)
+    release.compress(tmp_path)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.gz")) == ["deep/style.css.gz", "main.js.gz"]
+    assert gzip.decompress((tmp_path / "main.js.gz").read_bytes()) == b"x" * 2000
