@@ -93,3 +93,16 @@ def test_metadata_names_licence_and_platforms(role: str) -> None:
     assert found["license"] == "GPL-3.0-or-later"
     assert found["min_ansible_version"] == "2.19"
     assert [platform for platform in found["platforms"] if platform["name"] == "Debian"][0]["versions"] == ["bookworm", "trixie"]
+
+
+def test_numbers_are_compared_as_numbers(role: str) -> None:
+    """`-e name=5` gives a text, and the specification does not convert it: '5' * 2 is '55', '10' < '9' holds."""
+    names = "|".join(sorted((name for name, option in options(role).items() if option["type"] == "int"), key=len, reverse=True))
+    if not names:
+        return
+    calculated = re.compile(rf"\b({names})\s*([-+*/<>]|%(?!}})|[=!]=)|([-+*/%<>]=?|[=!]=)\s*({names})\b(?!\s*\|\s*int)")
+    found = []
+    for path in role_files(role, "tasks", "templates", "vars", "handlers"):
+        lines = [line for line in text_of(path).splitlines() if not re.match(r"\s*(#|- \{name: )", line)]
+        found += [f"{relative(path)}: {line.strip()}" for line in lines if calculated.search(line)]
+    assert not found
