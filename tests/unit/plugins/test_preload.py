@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import gc
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
+from ansible_collections.labtrack.mlflow.plugins.callback import preload
 from ansible_collections.labtrack.mlflow.plugins.callback.preload import CallbackModule
 
 
@@ -25,3 +27,19 @@ def test_an_action_is_loaded_once_and_an_unknown_one_is_no_error():
     for action in ("ansible.builtin.assert", "ansible.builtin.assert", "no.such.action"):
         callback.v2_playbook_on_task_start(SimpleNamespace(action=action), False)
     assert callback.seen == {"ansible.builtin.assert", "no.such.action"}
+
+
+def test_module_utils_are_parsed_once(monkeypatch):
+    parsed = []
+    monkeypatch.setattr(preload.module_common, "_compile_module_ast", lambda name, source: parsed.append(name))
+    preload.parse_module_utils()
+    assert "ansible.module_utils.basic" in parsed and len(parsed) == len(set(parsed))
+    before = list(parsed)
+    preload.module_common._compile_module_ast("ansible.module_utils.basic", Path(preload._basic.__file__).read_bytes())
+    preload.parse_module_utils()
+    assert parsed == before
+
+
+def test_another_ansible_without_that_function_is_no_error(monkeypatch):
+    monkeypatch.delattr(preload.module_common, "_compile_module_ast")
+    preload.parse_module_utils()
