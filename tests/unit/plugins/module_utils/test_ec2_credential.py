@@ -223,7 +223,7 @@ def test_what_somebody_may_decide(cloud, options, then, left):
 
 
 def test_an_interrupted_creation_that_made_nothing(cloud):
-    write(cloud, **own("a"), creating={"known": ["foreign", "a"]})
+    write(cloud, **own("a"), creating={"known": ["foreign"]})
     cloud.keystone.add("a")
     assert run(cloud)["done"] == ["settle"] and "creating" not in record(cloud)
 
@@ -373,6 +373,13 @@ def test_no_third_key_while_a_rotation_is_open(cloud):
     run(cloud)
     run(cloud, state="rotated")
     assert fails(cloud, "rotating", access_key="foreign").detail == "new-1"
+
+
+def test_a_key_may_be_named_in_place_of_one_that_is_gone(cloud):
+    cloud.keystone.add("b")
+    write(cloud, **own("gone", previous=own("b")))
+    result = run(cloud, access_key="foreign")
+    assert (result["access_key"], result["previous_access_key"]) == ("foreign", "b")
 
 
 def test_absent_deletes_what_is_recorded_and_nothing_else(cloud):
