@@ -83,7 +83,8 @@ PROFILES: dict[str, Profile] = {
     "csc": Profile(
         title="cPouta and Allas of CSC, Finland",
         evidence=sources(
-            survey="identity_host region external_network dns_servers availability_zone volume_type object_store s3_endpoint s3_bucket_scope s3_object_limit ec2_credentials",
+            survey="identity_host region external_network dns_servers availability_zone volume_type object_store s3_endpoint "
+            "s3_bucket_scope s3_object_limit ec2_credentials",
             assumed="s3_region",
         ),
         identity_host="pouta.csc.fi",
@@ -102,7 +103,8 @@ PROFILES: dict[str, Profile] = {
     "jetstream2": Profile(
         title="Jetstream2, Indiana University",
         evidence=sources(
-            survey="identity_host region logins network external_network availability_zone dns_mode object_store s3_endpoint s3_region s3_bucket_scope ec2_credentials"
+            survey="identity_host region logins network external_network availability_zone dns_mode object_store s3_endpoint "
+            "s3_region s3_bucket_scope ec2_credentials"
         ),
         identity_host="js2.jetstream-cloud.org",
         region="RegionOne",
