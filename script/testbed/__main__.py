@@ -10,15 +10,18 @@ import sys
 import docker
 
 from . import engine, images, machines, store
+from .cloud import command as cloud
 
 
 def up(client: docker.DockerClient, options: argparse.Namespace) -> None:
     """Start the platforms that stdin lists as JSON; print an inventory."""
     platforms = json.load(sys.stdin)
-    wants_store = any("store" in platform.get("needs", []) for platform in platforms)
-    extra = store.ensure(client) if wants_store else {}
-    started = machines.up(client, platforms, options.purpose)
-    print(json.dumps(machines.inventory(dict(zip(started, platforms, strict=True)), extra)))
+    needs = {need for platform in platforms for need in platform.get("needs", [])}
+    extra = {**(store.ensure(client) if "store" in needs else {}), **(cloud.ensure(client) if "cloud" in needs else {})}
+    present = [platform for platform in platforms if "image" in platform]
+    started = machines.up(client, present, options.purpose)
+    absent = [platform for platform in platforms if "image" not in platform]
+    print(json.dumps(machines.inventory(dict(zip(started, present, strict=True)), extra, absent)))
 
 
 def main() -> int:
@@ -32,6 +35,7 @@ def main() -> int:
     start.add_argument("--purpose", default="test")
     commands.add_parser("down", help="remove machines").add_argument("names", nargs="+")
     commands.add_parser("store", help="start the shared object store")
+    cloud.add_options(commands.add_parser("cloud", help="the OpenStack test cloud"))
     commands.add_parser("ls", help="list what is there")
     purge = commands.add_parser("purge", help="remove every labelled object")
     purge.add_argument("--purpose", default="")
@@ -48,10 +52,14 @@ def main() -> int:
             machines.down(client, options.names)
         elif options.command == "store":
             store.ensure(client)
+        elif options.command == "cloud":
+            cloud.run(client, options)
         elif options.command == "ls":
             for machine in client.containers.list(all=True, filters={"label": engine.LABEL}):
                 print(machine.name, machine.status, machine.labels[engine.LABEL])
         elif options.command == "purge":
+            if options.purpose in ("", "cloud"):
+                cloud.down(client)
             machines.purge(client, options.purpose, options.images)
     except engine.TestbedError as error:
         print(f"testbed: {error}", file=sys.stderr)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start, find and remove the test cloud: `python -m testbed cloud up|down|status`."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import docker
+
+from .. import images
+from ..engine import CACHE, LABEL, TestbedError, say
+from . import build, catalogue, control, facts, files, store
+
+STORE_SECONDS = 180
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Command line of `testbed cloud`."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("up", help="start it, unless it runs")
+    actions.add_parser("down", help="remove it with all its servers")
+    actions.add_parser("status", help="list its containers")
+
+
+def run(client: docker.DockerClient, options: argparse.Namespace) -> None:
+    """Do what the command line says."""
+    if options.action == "up":
+        print(json.dumps(ensure(client), indent=1))
+    elif options.action == "down":
+        down(client)
+    else:
+        status(client)
+
+
+def ensure(client: docker.DockerClient) -> dict[str, Any]:
+    """Start the cloud unless it runs; return what scenarios need, as inventory variables."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "cloud.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _runs(client):
+            _start(client)
+    return variables()
+
+
+def variables() -> dict[str, Any]:
+    """Coordinates of the cloud; the secrets are in the clouds file."""
+    return {
+        "testbed_cloud_clouds_file": str(facts.CLOUDS_FILE),
+        "testbed_cloud_ca_file": str(facts.CA_FILE),
+        "testbed_cloud_auth_url": facts.AUTH_URL,
+        "testbed_cloud_region": facts.REGION,
+        "testbed_cloud_s3_endpoint": facts.S3_ENDPOINT,
+        "testbed_cloud_external_network": facts.EXTERNAL_NETWORK,
+        "testbed_cloud_image": facts.IMAGE,
+        "testbed_cloud_flavor": next(iter(facts.FLAVORS)),
+        "testbed_cloud_volume_type": facts.VOLUME_TYPE,
+        "testbed_cloud_gateway": facts.GATEWAY,
+    }
+
+
+def _runs(client: docker.DockerClient) -> bool:
+    names = {machine.name for machine in client.containers.list(filters={"label": f"{LABEL}=cloud"})}
+    return {facts.CONTROL, facts.STORE} <= names and facts.CLOUDS_FILE.exists()
+
+
+def _start(client: docker.DockerClient) -> None:
+    control.remove(client)
+    images.ensure(client, "cloud-guest")
+    images.ensure(client, "debian13-store")
+    tag = build.ensure(client)
+    say("starting the test cloud …")
+    started = time.monotonic()
+    since = time.time()
+    machine = control.create(client, tag)
+    password = json.loads(files.fetch(machine, facts.SECRETS_SOURCE))["password"]
+    machine.start()
+    store.start(client, password)
+    files.keep(facts.CA_FILE, files.fetch(machine, facts.CA_SOURCE))
+    control.wait_ready(catalogue.connect(password), since)
+    _wait_store()
+    files.keep(facts.CLOUDS_FILE, files.fetch(machine, facts.CLOUDS_SOURCE))
+    say(f"the test cloud is ready after {time.monotonic() - started:.0f} s: OS_CLIENT_CONFIG_FILE={facts.CLOUDS_FILE}")
+
+
+def _wait_store() -> None:
+    deadline, trust = time.monotonic() + STORE_SECONDS, ssl.create_default_context(cafile=str(facts.CA_FILE))
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(facts.S3_ENDPOINT, context=trust, timeout=5):  # noqa: S310
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise TestbedError(f"the cloud's object store does not answer after {STORE_SECONDS} s: see 'docker exec {facts.STORE} journalctl'.")
+
+
+def down(client: docker.DockerClient) -> None:
+    """Remove the cloud, its servers and its files; the images stay."""
+    with (CACHE / "cloud.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        control.remove(client)
+        for net in client.networks.list(names=[f"^{facts.NETWORK}$"]):
+            net.remove()
+        for path in (facts.CLOUDS_FILE, facts.CA_FILE):
+            path.unlink(missing_ok=True)
+
+
+def status(client: docker.DockerClient) -> None:
+    """Print the cloud's containers."""
+    found = client.containers.list(all=True, filters={"label": f"{LABEL}=cloud"})
+    for machine in found:
+        print(machine.name, machine.status, machine.labels.get("labtrack.server.name", ""))
+    print(f"clouds file: {facts.CLOUDS_FILE}" if _runs(client) else "The cloud is not up.")

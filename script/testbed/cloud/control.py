@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cloud's containers: the control plane, the object store, and the servers that Nova starts."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from pathlib import Path
+from typing import Any
+
+import docker
+import openstack
+
+from ..engine import LABEL, TestbedError, say
+from . import facts
+
+READY_SECONDS = 300
+# NET_RAW, SYS_NICE and DAC_READ_SEARCH: Neutron's privileged helpers want them
+CAPABILITIES = ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "NET_RAW", "SYS_NICE", "DAC_READ_SEARCH"]
+AGENTS = 4
+NOVA_SERVICES = {"nova-compute", "nova-conductor", "nova-scheduler"}
+LOOP_CONTROL = "/dev/loop-control"
+
+
+def network(client: docker.DockerClient) -> docker.models.networks.Network:
+    """The cloud's external network: this machine is its router."""
+    for found in client.networks.list(names=[f"^{facts.NETWORK}$"]):
+        return found
+    pool = docker.types.IPAMPool(subnet=facts.SUBNET, gateway=facts.GATEWAY, iprange=facts.DOCKER_RANGE)
+    return client.networks.create(facts.NETWORK, driver="bridge", labels={LABEL: "cloud"}, ipam=docker.types.IPAMConfig(pool_configs=[pool]))
+
+
+def join(client: docker.DockerClient, machine: docker.models.containers.Container, address: str) -> None:
+    """Give a container that was not started yet its fixed address."""
+    client.networks.get("bridge").disconnect(machine)
+    network(client).connect(machine, ipv4_address=address)
+
+
+def create(client: docker.DockerClient, image: str, command: list[str] | None = None) -> docker.models.containers.Container:
+    """A container for the control plane, not started."""
+    socket = client.api.base_url.removeprefix("http+unix://") if client.api.base_url.startswith("http+unix://") else "/var/run/docker.sock"
+    volumes = {
+        "/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"},
+        (socket if Path(socket).exists() else "/var/run/docker.sock"): {"bind": "/run/host-docker.sock", "mode": "rw"},
+    }
+    machine = client.containers.create(
+        image,
+        command=command,
+        name=facts.CONTROL,
+        hostname=facts.CONTROL,
+        labels={LABEL: "cloud"},
+        cap_add=CAPABILITIES,
+        cgroupns="host",
+        security_opt=["apparmor=unconfined", "seccomp=unconfined"],
+        volumes=volumes,
+        devices=[f"{LOOP_CONTROL}:{LOOP_CONTROL}:rwm"],
+        device_cgroup_rules=["b 7:* rmw"],
+        tmpfs={"/run": "", "/run/lock": "", "/tmp": "exec"},
+        shm_size="256m",
+        log_config=docker.types.LogConfig(type="none"),
+    )
+    join(client, machine, facts.ADDRESS)
+    return machine
+
+
+def wait_ready(admin: openstack.connection.Connection, since: float = 0.0) -> None:
+    """Wait until every agent and service has reported after `since` (seconds of the epoch).
+
+    Raises:
+        TestbedError: some did not in time.
+    """
+    deadline, missing = time.monotonic() + READY_SECONDS, "nothing answers"
+    while time.monotonic() < deadline:
+        try:
+            missing = _missing(admin, since)
+        except (openstack.exceptions.SDKException, OSError) as error:
+            missing = str(error)
+        except Exception as error:  # noqa: BLE001  keystoneauth and requests have more kinds
+            missing = repr(error)
+        if not missing:
+            return
+        time.sleep(0.5)
+    raise TestbedError(f"the cloud is not ready after {READY_SECONDS} s: {missing}. See 'docker exec {facts.CONTROL} journalctl -u cloud-…'.")
+
+
+def _missing(admin: openstack.connection.Connection, since: float) -> str:
+    def fresh(moment: Any) -> bool:
+        text = str(moment).replace(" ", "T").removesuffix("Z")
+        parsed = datetime.datetime.fromisoformat(text)
+        return parsed.replace(tzinfo=parsed.tzinfo or datetime.UTC).timestamp() > since
+
+    agents = [agent.binary for agent in admin.network.agents() if agent.is_alive and fresh(agent.last_heartbeat_at)]
+    if len(agents) < AGENTS:
+        return f"of Neutron's agents, only {', '.join(agents) or 'none'} reported"
+    nova = {service.binary for service in admin.compute.services() if service.state == "up" and fresh(service.updated_at)}
+    if not nova >= NOVA_SERVICES:
+        return f"of Nova's services, {', '.join(sorted(NOVA_SERVICES - nova))} did not report"
+    cinder = {service.binary for service in admin.block_storage.services() if service.state == "up" and fresh(service.updated_at)}
+    if not cinder >= {"cinder-volume", "cinder-scheduler"}:
+        return "Cinder's services did not report"
+    return ""
+
+
+def remove(client: docker.DockerClient) -> None:
+    """Remove the cloud with all its servers; free the loop devices of its volumes first."""
+    found = client.containers.list(all=True, filters={"label": f"{LABEL}=cloud"})
+    for machine in sorted(found, key=lambda machine: machine.name in (facts.CONTROL, facts.STORE)):
+        if machine.name == facts.CONTROL and machine.status == "running":
+            script = "losetup --noheadings --list --output NAME,BACK-FILE | awk '$2 ~ \"^/var/lib/cinder/volumes/\" {print $1}' | xargs -r losetup --detach"
+            machine.exec_run(["sh", "-c", script])
+        say(f"removing container {machine.name}")
+        machine.remove(force=True, v=True)
