@@ -16,7 +16,7 @@ from ..engine import CACHE, LABEL, TestbedError, say
 from . import authority, catalogue, contents, control, facts, files, services
 
 TAG = "labtrack/cloud"
-NOT_IN_IMAGE = ("command.py", "store.py", "variants.py")
+NOT_IN_IMAGE = ("command.py", "control.py", "faults.py", "store.py", "variants.py")
 NORMAL = ["/lib/systemd/systemd"]
 CONFIGURE = [*NORMAL, "--unit=basic.target"]
 
@@ -63,6 +63,7 @@ def _build(client: docker.DockerClient, packages: str, want: str) -> None:
         machines.run(machine, ["systemctl", "start", "--no-block", "multi-user.target"])
         admin = catalogue.connect(password)  # with a token whose catalogue is complete
         control.wait_ready(admin)
+        machines.run(machine, ["runuser", "-u", "nova", "--", "nova-manage", "cell_v2", "discover_hosts"])
         clouds = contents.apply(admin, password)
         machine.put_archive("/", files.archive({facts.CLOUDS_SOURCE: clouds, facts.SECRETS_SOURCE: json.dumps({"password": password})}))
         machine.exec_run(["systemctl", "stop", "haproxy", *services.unit_names()])

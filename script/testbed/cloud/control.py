@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import datetime
+import os
 import time
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -19,6 +19,7 @@ READY_SECONDS = 300
 CAPABILITIES = ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "NET_RAW", "SYS_NICE", "DAC_READ_SEARCH"]
 AGENTS = 4
 NOVA_SERVICES = {"nova-compute", "nova-conductor", "nova-scheduler"}
+DEFAULT_SOCKET = "/var/run/docker.sock"
 LOOP_CONTROL = "/dev/loop-control"
 
 
@@ -38,11 +39,9 @@ def join(client: docker.DockerClient, machine: docker.models.containers.Containe
 
 def create(client: docker.DockerClient, image: str, command: list[str] | None = None) -> docker.models.containers.Container:
     """A container for the control plane, not started."""
-    socket = client.api.base_url.removeprefix("http+unix://") if client.api.base_url.startswith("http+unix://") else "/var/run/docker.sock"
-    volumes = {
-        "/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"},
-        (socket if Path(socket).exists() else "/var/run/docker.sock"): {"bind": "/run/host-docker.sock", "mode": "rw"},
-    }
+    socket = os.environ.get("DOCKER_HOST", DEFAULT_SOCKET).removeprefix("unix://")
+    # mounts, not volumes: those would become part of the image that is made from this container
+    mounts = [docker.types.Mount(target, source, type="bind") for source, target in ((socket, "/run/host-docker.sock"), ("/sys/fs/cgroup",) * 2)]
     machine = client.containers.create(
         image,
         command=command,
@@ -52,7 +51,7 @@ def create(client: docker.DockerClient, image: str, command: list[str] | None = 
         cap_add=CAPABILITIES,
         cgroupns="host",
         security_opt=["apparmor=unconfined", "seccomp=unconfined"],
-        volumes=volumes,
+        mounts=mounts,
         devices=[f"{LOOP_CONTROL}:{LOOP_CONTROL}:rwm"],
         device_cgroup_rules=["b 7:* rmw"],
         tmpfs={"/run": "", "/run/lock": "", "/tmp": "exec"},
