@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start, find and remove the test cloud: `python -m testbed cloud up|down|status`."""
+"""Start, find and remove the test cloud: `python -m testbed cloud …`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import docker
 
 from .. import images
 from ..engine import CACHE, LABEL, TestbedError, say
-from . import build, catalogue, control, facts, files, store
+from . import build, catalogue, control, facts, faults, files, store, variants
 
 STORE_SECONDS = 180
 
@@ -24,17 +24,37 @@ STORE_SECONDS = 180
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Command line of `testbed cloud`."""
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("up", help="start it, unless it runs")
-    actions.add_parser("down", help="remove it with all its servers")
-    actions.add_parser("status", help="list its containers")
+    start = actions.add_parser("up", help="start it, unless it runs; print its coordinates")
+    start.add_argument("--variant", action="append", default=[], choices=variants.VARIANTS, help="switch this on")
+    actions.add_parser("down", help="remove it with all its servers and volumes")
+    actions.add_parser("status", help="list its containers and faults")
+    switch = actions.add_parser("variant", help="make the running cloud another one, and undo that")
+    switch.add_argument("name", choices=variants.VARIANTS)
+    switch.add_argument("state", choices=("on", "off"))
+    fault = actions.add_parser("fault", help="answer the next matching requests wrongly")
+    fault.add_argument("service", choices=faults.SERVICES)
+    fault.add_argument("method", help="GET, POST, …, or *")
+    fault.add_argument("part", help="part of the path")
+    fault.add_argument("status", type=int, help="0 passes the request on, after the delay")
+    fault.add_argument("--times", type=int, default=1)
+    fault.add_argument("--delay", type=float, default=0, metavar="SECONDS")
+    actions.add_parser("reset", help="undo every variant, forget every fault")
 
 
 def run(client: docker.DockerClient, options: argparse.Namespace) -> None:
     """Do what the command line says."""
     if options.action == "up":
         print(json.dumps(ensure(client), indent=1))
+        for name in options.variant:
+            variants.VARIANTS[name](client, True)
     elif options.action == "down":
         down(client)
+    elif options.action == "variant":
+        variants.VARIANTS[options.name](client, options.state == "on")
+    elif options.action == "fault":
+        faults.add(client, options.service, options.method, options.part, options.status, options.times, options.delay)
+    elif options.action == "reset":
+        variants.reset(client)
     else:
         status(client)
 
@@ -116,4 +136,7 @@ def status(client: docker.DockerClient) -> None:
     found = client.containers.list(all=True, filters={"label": f"{LABEL}=cloud"})
     for machine in found:
         print(machine.name, machine.status, machine.labels.get("labtrack.server.name", ""))
-    print(f"clouds file: {facts.CLOUDS_FILE}" if _runs(client) else "The cloud is not up.")
+    if _runs(client):
+        print(f"clouds file: {facts.CLOUDS_FILE}\n{faults.tell(client, 'list')}".strip())
+    else:
+        print("The cloud is not up.")

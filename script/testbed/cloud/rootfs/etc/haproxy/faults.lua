@@ -1,5 +1,5 @@
 -- Faults on demand, on what the public endpoints answer. On the admin socket:
---   fault add SERVICE METHOD PATTERN STATUS TIMES DELAY_MS    METHOD * is any, PATTERN is Lua's, STATUS 0 passes the request on after the delay
+--   fault add SERVICE METHOD PART STATUS TIMES DELAY_MS    METHOD * is any, PART is a part of the path, STATUS 0 passes the request on after the delay
 --   fault clear | fault list | fault password on|off
 local rules = {}
 local password_accepted = true
@@ -28,7 +28,7 @@ core.register_action("fault", { "http-req" }, function(txn)
     return
   end
   for position, rule in ipairs(rules) do
-    if rule.service == service and (rule.method == "*" or rule.method == method) and string.find(path, rule.pattern) then
+    if rule.service == service and (rule.method == "*" or rule.method == method) and string.find(path, rule.part, 1, true) then
       rule.left = rule.left - 1
       if rule.left <= 0 then table.remove(rules, position) end
       if rule.delay > 0 then core.msleep(rule.delay) end
@@ -38,8 +38,8 @@ core.register_action("fault", { "http-req" }, function(txn)
   end
 end)
 
-core.register_cli({ "fault", "add" }, "fault add SERVICE METHOD PATTERN STATUS TIMES DELAY_MS", function(applet, _, _, service, method, pattern, status, times, delay)
-  table.insert(rules, { service = service, method = method, pattern = pattern, status = tonumber(status), left = tonumber(times), delay = tonumber(delay) })
+core.register_cli({ "fault", "add" }, "fault add SERVICE METHOD PART STATUS TIMES DELAY_MS", function(applet, _, _, service, method, part, status, times, delay)
+  table.insert(rules, { service = service, method = method, part = part, status = tonumber(status), left = tonumber(times), delay = tonumber(delay) })
   applet:send("ok\n")
 end)
 
@@ -50,7 +50,7 @@ end)
 
 core.register_cli({ "fault", "list" }, "fault list", function(applet)
   for _, rule in ipairs(rules) do
-    applet:send(string.format("%s %s %s %d times %d after %d ms\n", rule.service, rule.method, rule.pattern, rule.status, rule.left, rule.delay))
+    applet:send(string.format("%s %s %s %d times %d after %d ms\n", rule.service, rule.method, rule.part, rule.status, rule.left, rule.delay))
   end
 end)
 
