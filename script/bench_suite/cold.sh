@@ -41,9 +41,9 @@ systemctl daemon-reload
 step certificate
 tls=$config/tls
 key() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc "$@" 2>/dev/null; }
-key -x509 -days 3650 -subj "/CN=CA" -keyout ca.key -out $tls/ca.pem
+key -x509 -days 3650 -subj "/CN=CA" -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca.key -out $tls/ca.pem
 key -subj "/CN=$own" -keyout $tls/privkey.pem -out server.req
-printf 'subjectAltName=IP:%s,IP:127.0.0.1,DNS:localhost\n' "$own" >server.ext
+printf 'subjectAltName=IP:%s,IP:127.0.0.1,DNS:localhost\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n' "$own" >server.ext
 openssl x509 -req -days 397 -in server.req -CA $tls/ca.pem -CAkey ca.key -extfile server.ext -out $tls/fullchain.pem 2>/dev/null
 chgrp ssl-cert $tls/privkey.pem
 chmod 0640 $tls/privkey.pem
@@ -94,5 +94,6 @@ printf '{"tracking_uri": "%s", "auth_uri": "%s", "admin_username": "admin", "adm
 
 step services
 xargs systemctl start <units
+systemctl reload nginx # runs since its package came, with Debian's configuration
 answers "https://$own/api/2.0/mlflow/experiments/search?max_results=1" "Basic $(printf 'admin:%s' "$password" | base64 -w0)"
 step end
