@@ -32,7 +32,7 @@ def check_entry(arguments: Json, loader: t.Any, places: list[str], environment: 
     name = arguments.get("cloud") or environment.get("OS_CLOUD") or ""
     entries = [entry for entry in loader.get_cloud_names() if entry != "envvars"]
     if name and not loader.config_filename:
-        raise ServerError("no_clouds_yaml", ", ".join(places))
+        raise ServerError("no_clouds_yaml", ", ".join(dict.fromkeys(places)))
     if name and name not in entries and name != "envvars":
         raise ServerError("unknown_cloud", ", ".join(entries) + f" (of {loader.config_filename})")
     if not name and not environment.get("OS_AUTH_URL") and not arguments.get("auth"):

@@ -119,13 +119,16 @@ class Finder:
         found.conflict("network", problem, hint=HINT_NETWORK)
 
     def networks(self, found: Found) -> None:
-        """Networks, the external one included."""
-        networks = self.neutron("networks", own=False)
-        if self.wanted.network_create:
+        """Networks, as far as something is still to be made in them: a network that comes later shall not stop a site that runs."""
+        create = self.wanted.network_create
+        if create:
             self.site_network(found)
-        else:
+        needs_external = (self.wanted.floating_ip and not found.address) or (create and not (found.router or {}).get("external_gateway_info"))
+        needs_network = not create and not found.port
+        networks = self.neutron("networks", own=False) if needs_external or needs_network else []
+        if needs_network:
             self._existing_network(found, networks)
-        if self.wanted.floating_ip or self.wanted.network_create:
+        if needs_external:
             pattern = self.wanted.external_network
             items = [item for item in networks if item.get("router:external") and (fnmatch.fnmatchcase(item["name"], pattern) or item["id"] == pattern)]
             if len(items) == 1:
@@ -172,6 +175,6 @@ class Finder:
         found.boot = found.pick("volume", self.volumes("boot"), f"{wanted.name}-boot", wanted.marks)
         found.port = found.pick("port", self.neutron("ports"), wanted.name, wanted.marks)
         self.groups(found)
-        self.networks(found)
         self.address(found)
+        self.networks(found)
         return found

@@ -99,7 +99,7 @@ import dataclasses
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.labtrack.mlflow.plugins.module_utils._cloud_profiles import ProfileError, profile
-from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_arguments import CLOUD, connect_arguments, secrets_in
+from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_arguments import CLOUD, connect_arguments, hide
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_cloud import RefusedError
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_connect import connect
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_messages import CloudError
@@ -114,7 +114,7 @@ def main():
     """Module entry point."""
     module = AnsibleModule(argument_spec={**CLOUD, **SERVER}, supports_check_mode=True)
     params = module.params
-    module.no_log_values.update(secrets_in(params))
+    hide(params, module.no_log_values)
     try:
         wanted = Wanted.from_params(params)
         cloud = connect(connect_arguments(params), profile(params["profile"]), Patience(params["timeout"]))

@@ -80,14 +80,13 @@ def test_what_was_changed_by_hand_is_put_right_and_told(lab):
 def test_bad_input_is_refused_before_a_change(lab, extra, words):
     before = parts(lab)
     done = play("converge.yml", "--tags", "preflight", **extra)
-    if words:
-        assert done.returncode, done.stdout
+    assert done.returncode, done.stdout
     for text in words:
         assert text in words_of(done), words_of(done)[-3000:]
     assert parts(lab) == before
 
 
-NEW = {"site_name": "second", "openstack_server_floating_ip_enabled": False}
+NEW = {"site_name": "second"}
 
 
 @pytest.mark.parametrize(
@@ -98,6 +97,9 @@ NEW = {"site_name": "second", "openstack_server_floating_ip_enabled": False}
         ({"openstack_server_availability_zone": "moon"}, "openstack_server_availability_zone is 'moon': no such zone"),
         ({"openstack_server_data_volume_type": "gold"}, "openstack_server_data_volume_type is 'gold': no such volume type; there are"),
         ({"openstack_server_data_volume_gb": 60000}, "60000 gigabytes would be made"),
+        ({"openstack_server_network": "none-*"}, "openstack_server_network is 'none-*': no network matches, the cloud shows"),
+        ({"openstack_server_external_network": "public"}, "0 external networks match, the cloud has Public-Network"),
+        ({"openstack_server_boot_volume_gb": 65000}, "65050 gigabytes would be made"),
         ({"openstack_server_extra_security_groups": ["none"]}, "0 security groups are called 'none'"),
     ],
 )

@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+import openstack.config.loader  # remembers the working directory when it is loaded: not that of a test
 import pytest
 from ansible_collections.labtrack.mlflow.plugins.module_utils._cloud_profiles import PROFILES
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_arguments import CLOUD, connect_arguments
@@ -29,7 +30,7 @@ def bare(monkeypatch, tmp_path):
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("openstack.config.loader.CONFIG_FILES", [str(tmp_path / "clouds.yaml")])
+    monkeypatch.setattr(openstack.config.loader, "CONFIG_FILES", [str(tmp_path / "clouds.yaml")])
 
 
 @pytest.fixture

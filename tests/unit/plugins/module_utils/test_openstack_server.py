@@ -343,6 +343,13 @@ def test_a_network_that_is_not_exactly_one_is_explained(stack, others, words):
     assert stack.calls == []
 
 
+def test_a_network_that_comes_later_stops_nobody(stack):
+    make(stack)
+    stack.add("networks", "def-two-network", subnets=["s"])
+    stack.add("networks", "second-external", project_id="admin", **{"router:external": True})
+    assert make(stack)[1] == []
+
+
 def test_a_network_of_the_site_is_shared_and_goes_with_the_last_host(stack):
     second = dataclasses.replace(OWN_NETWORK, name="lab-data", host="data")
     make(stack, OWN_NETWORK)
