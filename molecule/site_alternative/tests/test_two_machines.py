@@ -73,12 +73,29 @@ def test_without_a_login_nothing_but_health(site):
     assert site.status("/") == 401
 
 
+def play(*options: str) -> subprocess.CompletedProcess:
+    """site.yml as a lab admin runs it."""
+    inventory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml"
+    command = [Path(sys.executable).parent / "ansible-playbook", "site.yml", "-i", "inventories/example_two_machines", "-i", inventory, *options]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LABTRACK_REPORT_DIR": ""}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def changes(done: subprocess.CompletedProcess) -> dict[str, int]:
+    """Changes by host, as the recap has them."""
+    return {host: int(count) for host, count in re.findall(r"^(\w+)\s+: ok=\d+\s+changed=(\d+)", done.stdout, re.M)}
+
+
 @pytest.mark.parametrize("limit", ["mlflow", "data"])
 def test_one_machine_alone_finds_all_as_it_should_be(limit):
     """--limit: the other machine is not in the run, and still trusted."""
-    inventory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml"
-    command = [Path(sys.executable).parent / "ansible-playbook", "site.yml", "-i", "inventories/example_two_machines", "-i", inventory, "--limit", limit]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    recap = re.findall(r"^(\w+)\s+: ok=\d+\s+changed=(\d+)", done.stdout, re.M)
-    assert (done.returncode, recap) == (0, [(limit, "0")]), done.stdout[-3000:] + done.stderr
+    done = play("--limit", limit)
+    assert (done.returncode, changes(done)) == (0, {limit: 0}), done.stdout[-3000:] + done.stderr
+
+
+def test_a_mistake_on_one_machine_stops_the_other(tmp_path):
+    mistake = tmp_path / "mistake.yml"
+    mistake.write_text("all: {hosts: {data: {host_base_memory_min_mb: 99999999}}}\n", encoding="utf-8")
+    done = play("-i", str(mistake))
+    assert (done.returncode, changes(done)) == (2, {"mlflow": 0, "data": 0}), done.stdout[-3000:]
+    assert "data of the same site has not passed the check" in " ".join(done.stdout.split())
