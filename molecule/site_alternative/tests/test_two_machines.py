@@ -77,7 +77,7 @@ def play(*options: str) -> subprocess.CompletedProcess:
     """site.yml as a lab admin runs it."""
     inventory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml"
     command = [Path(sys.executable).parent / "ansible-playbook", "site.yml", "-i", "inventories/example_two_machines", "-i", inventory, *options]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LABTRACK_REPORT_DIR": ""}
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "LABTRACK_REPORT_DIR": ""}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
