@@ -17,13 +17,15 @@ from . import facts
 NAME = "labtrack test cloud CA"
 DAYS = 3650
 PEM = serialization.Encoding.PEM
+# without it Python 3.13 refuses the CA
+SIGNS = x509.KeyUsage(False, False, False, False, False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False)
 
 
 def certificates() -> dict[str, str]:
     """The CA's certificate, and the proxy's with its key, by path. The CA's key is forgotten."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority_id = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
-    authority = _sign(NAME, authority_key, authority_key, x509.BasicConstraints(True, 0), authority_id)
+    authority = _sign(NAME, authority_key, authority_key, x509.BasicConstraints(True, 0), SIGNS, authority_id)
     names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(facts.ADDRESS)), x509.DNSName("cloud.labtrack.test")])
     issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority_id)
     certificate = _sign(facts.ADDRESS, key, authority_key, x509.BasicConstraints(False, None), names, issuer)
@@ -36,7 +38,7 @@ def _sign(name: str, key: Any, signer: Any, *extensions: x509.ExtensionType) -> 
     builder = x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name(NAME)).public_key(key.public_key())
     builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - day).not_valid_after(now + DAYS * day)
     for extension in extensions:
-        builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+        builder = builder.add_extension(extension, critical=isinstance(extension, (x509.BasicConstraints, x509.KeyUsage)))
     return builder.sign(signer, hashes.SHA256())
 
 
