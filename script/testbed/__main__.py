@@ -59,7 +59,7 @@ def main() -> int:
                 print(machine.name, machine.status, machine.labels[engine.LABEL])
         elif options.command == "purge":
             if options.purpose in ("", "cloud"):
-                cloud.down(client)
+                cloud.down(client, force=True)
             machines.purge(client, options.purpose, options.images)
     except engine.TestbedError as error:
         print(f"testbed: {error}", file=sys.stderr)

@@ -128,23 +128,21 @@ def ssh_access(machine: docker.models.containers.Container) -> dict[str, Any]:
     }
 
 
+def _connection(machine: docker.models.containers.Container, platform: dict[str, Any]) -> dict[str, Any]:
+    docker_exec = {"ansible_connection": "community.docker.docker", "ansible_host": machine.name}
+    access = ssh_access(machine) if platform.get("ssh") else docker_exec
+    return {**access, "testbed_address": address(machine), "testbed_gateway": gateway(machine)}
+
+
 def inventory(
     machines: dict[docker.models.containers.Container, dict[str, Any]], extra: dict[str, Any], absent: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
     """An inventory in Ansible's YAML form: hosts with their groups and connection, `extra` for all; `absent` are hosts that a play makes."""
     hosts: dict[str, Any] = {}
     groups: dict[str, Any] = {}
-    for machine, platform in machines.items():
-        docker_exec = {"ansible_connection": "community.docker.docker", "ansible_host": machine.name}
-        name = platform.get("inventory_name", machine.name)
-        access = ssh_access(machine) if platform.get("ssh") else docker_exec
-        addresses = {"testbed_address": address(machine), "testbed_gateway": gateway(machine)}
-        hosts[name] = {**access, **addresses, **platform.get("host_vars", {})}
-        for group in platform.get("groups", []):
-            groups.setdefault(group, {"hosts": {}})["hosts"][name] = {}
-    for platform in absent:
+    for machine, platform in [*machines.items(), *((None, platform) for platform in absent)]:
         name = platform.get("inventory_name", platform["name"])
-        hosts[name] = platform.get("host_vars", {})
+        hosts[name] = {**(_connection(machine, platform) if machine else {}), **platform.get("host_vars", {})}
         for group in platform.get("groups", []):
             groups.setdefault(group, {"hosts": {}})["hosts"][name] = {}
     common = {"ansible_python_interpreter": "/usr/bin/python3", **extra}

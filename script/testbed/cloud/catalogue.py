@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import keystoneauth1.exceptions
@@ -43,6 +44,7 @@ def connect(password: str) -> openstack.connection.Connection:
         cacert=str(facts.CA_FILE),
     )
     deadline = time.monotonic() + START_SECONDS
+    logging.getLogger("keystoneauth").setLevel(logging.ERROR)  # it warns at each attempt
     while True:
         try:
             admin.authorize()

@@ -6,13 +6,11 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
-import ssl
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 
 import docker
+import requests
 
 from .. import images
 from ..engine import CACHE, LABEL, TestbedError, say
@@ -26,7 +24,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     start = actions.add_parser("up", help="start it, unless it runs; print its coordinates")
     start.add_argument("--variant", action="append", default=[], choices=variants.VARIANTS, help="switch this on")
-    actions.add_parser("down", help="remove it with all its servers and volumes")
+    stop = actions.add_parser("down", help="remove it; refuses while somebody has servers or volumes in it")
+    stop.add_argument("--force", action="store_true", help="remove their servers and volumes, too")
     actions.add_parser("status", help="list its containers and faults")
     switch = actions.add_parser("variant", help="make the running cloud another one, and undo that")
     switch.add_argument("name", choices=variants.VARIANTS)
@@ -48,7 +47,7 @@ def run(client: docker.DockerClient, options: argparse.Namespace) -> None:
         for name in options.variant:
             variants.VARIANTS[name](client, True)
     elif options.action == "down":
-        down(client)
+        down(client, options.force)
     elif options.action == "variant":
         variants.VARIANTS[options.name](client, options.state == "on")
     elif options.action == "fault":
@@ -110,20 +109,29 @@ def _start(client: docker.DockerClient) -> None:
 
 
 def _wait_store() -> None:
-    deadline, trust = time.monotonic() + STORE_SECONDS, ssl.create_default_context(cafile=str(facts.CA_FILE))
+    deadline = time.monotonic() + STORE_SECONDS
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(facts.S3_ENDPOINT, context=trust, timeout=5):  # noqa: S310
+            if requests.get(facts.S3_ENDPOINT, verify=str(facts.CA_FILE), timeout=5).ok:
                 return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
+        except requests.RequestException:
+            pass
+        time.sleep(0.5)
     raise TestbedError(f"the cloud's object store does not answer after {STORE_SECONDS} s: see 'docker exec {facts.STORE} journalctl'.")
 
 
-def down(client: docker.DockerClient) -> None:
-    """Remove the cloud, its servers and its files; the images stay."""
+def down(client: docker.DockerClient, force: bool = False) -> None:
+    """Remove the cloud and its files; the images stay.
+
+    Raises:
+        TestbedError: somebody has servers or volumes in it, and `force` is not set.
+    """
+    CACHE.mkdir(exist_ok=True)
     with (CACHE / "cloud.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        used = control.in_use(client)
+        if used and not force:
+            raise TestbedError(f"the cloud is in use: {', '.join(used)}. Others share it: ask them, or remove what is yours; --force removes all of it.")
         control.remove(client)
         for net in client.networks.list(names=[f"^{facts.NETWORK}$"]):
             net.remove()

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import docker
+import keystoneauth1.exceptions
 import openstack
 
 from ..engine import LABEL, TestbedError, say
@@ -72,10 +73,8 @@ def wait_ready(admin: openstack.connection.Connection, since: float = 0.0) -> No
     while time.monotonic() < deadline:
         try:
             missing = _missing(admin, since)
-        except (openstack.exceptions.SDKException, OSError) as error:
+        except (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException, OSError) as error:
             missing = str(error)
-        except Exception as error:  # noqa: BLE001  keystoneauth and requests have more kinds
-            missing = repr(error)
         if not missing:
             return
         time.sleep(0.5)
@@ -84,6 +83,8 @@ def wait_ready(admin: openstack.connection.Connection, since: float = 0.0) -> No
 
 def _missing(admin: openstack.connection.Connection, since: float) -> str:
     def fresh(moment: Any) -> bool:
+        if moment is None:  # registered, but it has not reported yet
+            return False
         text = str(moment).replace(" ", "T").removesuffix("Z")
         parsed = datetime.datetime.fromisoformat(text)
         return parsed.replace(tzinfo=parsed.tzinfo or datetime.UTC).timestamp() > since
@@ -98,6 +99,16 @@ def _missing(admin: openstack.connection.Connection, since: float) -> str:
     if not cinder >= {"cinder-volume", "cinder-scheduler"}:
         return "Cinder's services did not report"
     return ""
+
+
+def in_use(client: docker.DockerClient) -> list[str]:
+    """Servers and volumes that somebody has in the cloud."""
+    servers = client.containers.list(all=True, filters={"label": "labtrack.server"})
+    used = [f"server {machine.labels.get('labtrack.server.name', machine.name)}" for machine in servers]
+    for machine in client.containers.list(filters={"name": f"^{facts.CONTROL}$"}):
+        _code, output = machine.exec_run(["find", "/var/lib/cinder/volumes", "-type", "f", "-printf", "%f\n"])
+        used += output.decode(errors="replace").split()
+    return used
 
 
 def remove(client: docker.DockerClient) -> None:

@@ -13,20 +13,20 @@ import docker
 import jinja2
 
 HERE = Path(__file__).parent
-VERBATIM = "usr/lib"  # code that is not a template
 READABLE = ("usr/lib", "etc/systemd", "etc/mysql", "etc/rabbitmq", "etc/labtrack-cloud/", "etc/ceph")
 SECRET = (".json", ".yaml")
 
 
 def render(root: Path, variables: dict[str, Any]) -> dict[str, str]:
-    """Contents by path; every file is a template, but code."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True, autoescape=False)  # noqa: S701
+    """Contents by path; a file that ends with .j2 is a template."""
     found = {}
     for path in root.rglob("*"):
-        name = str(path.relative_to(root))
-        if path.is_file() and "__pycache__" not in name:
-            text = path.read_text(encoding="utf-8")
-            found[name] = text if name.startswith(VERBATIM) else environment.from_string(text).render(variables)
+        if path.is_file() and path.parent.name != "__pycache__":
+            name, text = str(path.relative_to(root)), path.read_text(encoding="utf-8")
+            if path.suffix == ".j2":
+                template = jinja2.Template(text, undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
+                name, text = name.removesuffix(".j2"), template.render(variables)
+            found[name] = text
     return found
 
 

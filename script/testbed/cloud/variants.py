@@ -54,14 +54,8 @@ def no_floating_ips(_client: docker.DockerClient, on: bool) -> None:
     admin = administrator()
     for project in _projects(admin):
         admin.network.update_quota(project, floating_ips=0 if on else contents.NETWORK_QUOTA["floating_ips"])
-    external = admin.network.find_network(facts.EXTERNAL_NETWORK)
-    if on:
-        admin.network.update_network(external, is_shared=True)
-        return
-    for port in admin.network.ports(network_id=external.id):
-        if port.device_owner.startswith("compute:"):
-            admin.delete_server(port.device_id, wait=True)
-    admin.network.update_network(external, is_shared=False)
+    # Neutron refuses to take it back while a server is attached: whoever made the server removes it
+    admin.network.update_network(admin.network.find_network(facts.EXTERNAL_NETWORK), is_shared=on)
 
 
 def no_metadata(client: docker.DockerClient, on: bool) -> None:
