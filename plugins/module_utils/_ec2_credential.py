@@ -106,11 +106,14 @@ class Keeper:
         """Record a verified key as the one in use, the one before it as the previous one."""
         data, login = self.record.data, self.planner.login
         before = {name: data.get(name) for name in ("access_key", "secret_key", "user_id", "created_at", "created_by")}
+        earlier = data.get("previous") or {}
         if before["access_key"] and before["access_key"] != key.access and self.planner.on_keystone():
             data["previous"] = before
-        elif (data.get("previous") or {}).get("access_key") == key.access:
+        elif earlier.get("access_key") == key.access:
             data.pop("previous")
-        made = data.pop("candidate", None) or {}
+        made = next((found for found in (data.get("candidate") or {}, earlier) if found.get("access_key") == key.access), {})
+        if self.record.access("candidate") == key.access:
+            data.pop("candidate")
         data.pop("creating", None)
         if before["access_key"] != key.access:
             data.update(created_at=made.get("created_at"), created_by=made.get("created_by"))

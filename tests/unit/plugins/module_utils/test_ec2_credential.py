@@ -350,8 +350,10 @@ def test_an_interrupted_retirement_is_finished(cloud):
 
 def test_a_rotation_is_taken_back(cloud):
     run(cloud)
+    made = record(cloud)["created_at"]
     run(cloud, state="rotated")
     result = run(cloud, access_key="new-1")
+    assert made and record(cloud)["created_at"] == made
     assert result["access_key"] == "new-1" and result["previous_access_key"] == "new-2" and record(cloud)["secret_key"] == "secret-of-new-1"
     run(cloud, state="retired")
     assert set(cloud.keystone.keys) == {"foreign", "new-1"}
@@ -373,6 +375,15 @@ def test_no_third_key_while_a_rotation_is_open(cloud):
     run(cloud)
     run(cloud, state="rotated")
     assert fails(cloud, "rotating", access_key="foreign").detail == "new-1"
+
+
+def test_another_key_does_not_make_a_candidate_forgotten(cloud):
+    cloud.keystone.add("mine")
+    write(cloud, candidate={"access_key": "mine", "user_id": USER})
+    run(cloud, access_key="foreign")
+    assert record(cloud)["candidate"]["access_key"] == "mine"
+    run(cloud, state="absent")
+    assert not cloud.keystone.keys
 
 
 def test_a_key_may_be_named_in_place_of_one_that_is_gone(cloud):

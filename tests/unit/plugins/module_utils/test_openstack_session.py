@@ -256,6 +256,9 @@ def test_what_can_never_work(error, reason):
         (exceptions.BadRequest("x"), {"application_credential_id": "a", "trust_id": "t"}, "v3applicationcredential", "login_scope"),
         (exceptions.AuthorizationFailure("cannot be scoped to multiple targets"), {"application_credential_id": "a", "domain_id": "d"}, "", "login_scope"),
         (exceptions.NotFound("x"), {"username": "u"}, "password", "config"),
+        (exceptions.NotFound("x"), {"token": "t"}, "v3token", "config"),
+        (exceptions.NotFound("Failed to validate token"), {"token": "t"}, "v3token", "login_expired"),
+        (exceptions.NotFound("Failed to validate token"), {"token": "t"}, "token", "login_expired"),
     ],
 )
 def test_login_errors(error, auth, auth_type, reason):
