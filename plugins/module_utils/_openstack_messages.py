@@ -26,7 +26,12 @@ MESSAGES = {
     ),
     "delegated": ("auth", "the cloud lets no application credential or other delegated login manage keys ({detail})", "another login", WAYS_OUT),
     "forbidden": ("auth", "this login may not manage its own keys ({detail})", "a login with a role in the project", "Ask the cloud's staff."),
-    "login": ("auth", "the cloud refuses the login ({detail})", "a user, or an application credential, that exists", "Check id, secret and their end."),
+    "login": (
+        "auth",
+        "the cloud refuses the login ({detail})",
+        "a user, or an application credential, that exists",
+        "Check name or id, and the secret; an application credential that has ended is refused in the same words.",
+    ),
     "login_expired": ("auth", "the token has expired or was withdrawn ({detail})", "a valid login", "Log in again, and give the new token."),
     "login_scope": (
         "auth",

@@ -94,7 +94,9 @@ def login_error(error: Exception, auth: dict[str, t.Any], auth_type: str) -> Clo
         return CloudError("tls", text)
     if scope and status in (400, 401):
         return CloudError("login_scope", ", ".join(scope))
-    # Keystone says 404 of a token that was withdrawn
+    # Keystone says 404 of a token that was withdrawn and of an application credential that was deleted
+    if status == 404 and "Could not find" in text:
+        return CloudError("login", text)
     if status in (401, 403) or (status == 404 and "token" in auth_type and "token" in text.lower()):
         expired = "expired" in text.lower() or "token" in auth_type or not auth
         return CloudError("login_expired" if expired else "login", text)

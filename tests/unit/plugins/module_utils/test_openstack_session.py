@@ -257,6 +257,7 @@ def test_what_can_never_work(error, reason):
         (exceptions.AuthorizationFailure("cannot be scoped to multiple targets"), {"application_credential_id": "a", "domain_id": "d"}, "", "login_scope"),
         (exceptions.NotFound("x"), {"username": "u"}, "password", "config"),
         (exceptions.NotFound("x"), {"token": "t"}, "v3token", "config"),
+        (exceptions.NotFound("Could not find Application Credential: a."), {"application_credential_id": "a"}, "v3applicationcredential", "login"),
         (exceptions.NotFound("Failed to validate token"), {"token": "t"}, "v3token", "login_expired"),
         (exceptions.NotFound("Failed to validate token"), {"token": "t"}, "token", "login_expired"),
     ],
