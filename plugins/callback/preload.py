@@ -25,6 +25,7 @@ requirements:
 
 import functools
 import gc
+import importlib
 import sys
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def parse_module_utils():
     if parse is None or hasattr(parse, "cache_info"):
         return
     module_common._compile_module_ast = functools.cache(parse)
+    importlib.import_module("ansible.module_utils.basic")  # with it comes what nearly every module is sent with
     for name, loaded in list(sys.modules.items()):
         if name.startswith("ansible.module_utils.") and getattr(loaded, "__file__", None):
             module_common._compile_module_ast(name, Path(loaded.__file__).read_bytes())

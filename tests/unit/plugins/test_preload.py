@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+from ansible.module_utils import basic
 from ansible_collections.labtrack.mlflow.plugins.callback import preload
 from ansible_collections.labtrack.mlflow.plugins.callback.preload import CallbackModule
 
@@ -35,7 +36,7 @@ def test_module_utils_are_parsed_once(monkeypatch):
     preload.parse_module_utils()
     assert "ansible.module_utils.basic" in parsed and len(parsed) == len(set(parsed))
     before = list(parsed)
-    preload.module_common._compile_module_ast("ansible.module_utils.basic", Path(preload._basic.__file__).read_bytes())
+    preload.module_common._compile_module_ast("ansible.module_utils.basic", Path(basic.__file__).read_bytes())
     preload.parse_module_utils()
     assert parsed == before
 
