@@ -9,7 +9,6 @@ import subprocess
 
 import pytest
 import yaml
-from ansible.module_utils.common.warnings import get_warnings
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.labtrack.mlflow.plugins.doc_fragments.openstack import ModuleDocFragment
 from ansible_collections.labtrack.mlflow.plugins.module_utils._ec2_store import STORE
@@ -80,10 +79,12 @@ def test_a_configuration_in_the_task_is_hidden(play, cloud):
     assert found["access_key"] == "new-1" and PASSWORD not in json.dumps(found)
 
 
-def test_a_warning_is_shown(play, cloud):
+def test_a_warning_is_shown(play, cloud, monkeypatch):
+    shown = []
+    monkeypatch.setattr(ec2_credential.AnsibleModule, "warn", lambda module, text: shown.append(text))
     cloud.token = {**cloud.token, "application_credential": {"id": "app-1", "name": "n", "restricted": True}}
     play(check=True, auth=cloud.app_auth, auth_type="v3applicationcredential")
-    assert "restricted application credential" in str(get_warnings()[0])
+    assert len(shown) == 1 and "restricted application credential" in shown[0]
 
 
 def test_info(play, cloud):
