@@ -22,7 +22,7 @@ options:
     description:
       - V(present) has one key that works, the recorded one if it still exists.
       - V(rotated) makes another one and keeps the earlier one as C(previous). As long as there is an earlier one, it makes no further one.
-      - V(retired) deletes the earlier one, if the one in use works.
+      - V(retired) deletes the earlier one, if the one in use works. The store may accept a deleted key for some more minutes (Ceph for five).
       - V(absent) deletes all recorded keys and the record; with O(access_key), that key alone.
     type: str
     choices: [present, rotated, retired, absent]
