@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 
 import pytest
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_cloud import RefusedError
@@ -23,7 +24,9 @@ PARTS = ("servers", "volumes", "ports", "security-groups", "floatingips", "os-ke
 
 
 @pytest.fixture
-def stack():
+def stack(tmp_path, monkeypatch):
+    # the lock of a site is a file: another worker's test, or another run on this machine, would hold it
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return FakeOpenStack()
 
 
