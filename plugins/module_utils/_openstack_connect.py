@@ -86,6 +86,9 @@ class Sender:
             if getattr(error, "http_status", 0) == 401:
                 raise ServerError("login_expired", str(error)) from error
             raise ServerError("no_service", f"{service} ({error})") from error
+        except OSError as error:
+            # requests' own, such as a file of CAs that is not there any more
+            raise ServerError("config", f"{type(error).__name__}: {error}") from error
         try:
             content = answer.json() if answer.content else {}
         except ValueError:
@@ -105,6 +108,12 @@ def access_of(url: str, token: Json, region: str) -> Access:
         raise ServerError(error.reason, error.detail) from error
     roles = tuple(sorted(role.get("name", "") for role in token.get("roles", [])))
     return Access(login.project_id, login.project_name, roles, tuple(login.methods), login.expires_at, login.url, region)
+
+
+def auth_of(config: Json) -> Json:
+    """What is told to the login. As long as openstacksdk has not validated it, what comes from the environment stands beside the rest."""
+    beside = {name: value for name, value in config.items() if name == "auth_url" or name.startswith("application_credential")}
+    return {**beside, **(config.get("auth") or {})}
 
 
 def connect(arguments: Json, profile: Profile, patience: Patience) -> Cloud:
@@ -131,7 +140,7 @@ def connect(arguments: Json, profile: Profile, patience: Patience) -> Cloud:
             given = {name: value for name, value in arguments.items() if value not in (None, "")}
             # first what is configured, then whether that makes sense
             region = openstack.config.get_cloud_region(validate=False, **given)
-            auth, auth_type = dict(region.config.get("auth") or {}), str(region.config.get("auth_type") or "")
+            auth, auth_type = auth_of(region.config), str(region.config.get("auth_type") or "")
             check_place(str(auth.get("auth_url") or ""), profile)
             region = openstack.config.get_cloud_region(**given)
             session = region.get_session()

@@ -16,7 +16,7 @@ import yaml
 SCENARIO = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 DIRECTORY = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
-INVENTORY = SCENARIO / "inventory"
+INVENTORY = SCENARIO / "site"
 
 
 def variables(host):

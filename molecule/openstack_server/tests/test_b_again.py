@@ -9,7 +9,7 @@ import time
 import pytest
 from cloud_machine import INVENTORY, changed, cloud, clouds, kill_after, ours, play, record, run, variables, words_of
 
-HOST, NAME = "lt-openstack-server", "lab-lt-openstack-server"
+HOST, NAME = "mlflow", "lab-mlflow"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_what_was_changed_by_hand_is_put_right_and_told(lab):
     lab.network.update_ip(before["addresses"][0], port_id=None)
     lab.compute.stop_server(before["servers"][0])
     lab.compute.wait_for_server(lab.compute.get_server(before["servers"][0]), status="SHUTOFF", interval=1)
-    predicted = play("converge.yml", "--check", "--diff")
+    predicted = play("converge.yml", "--check", "--diff", "--tags", "configure")
     assert changed(predicted, HOST) == 1
     told = ["remove rule tcp 5432 from 0.0.0.0/0 (not wanted)", "attach floating IP", f"start server {NAME}"]
     assert all(words in words_of(predicted) for words in told)
@@ -63,12 +63,6 @@ def test_what_was_changed_by_hand_is_put_right_and_told(lab):
         ({"site_cloud": ""}, ["nothing says how to log in", "Accepted: an entry of clouds.yaml"]),
         ({"site_cloud_profile": "arbutus"}, ["site_cloud_profile is 'arbutus': the login is at '172.30.98.10'"]),
         ({"site_cloud_profile": "arbutos"}, ["'arbutos': no such profile. Accepted: arbutus, csc"]),
-        ({"openstack_server_flavor": "p9-1tb", "openstack_server_name": "other"}, []),
-        (
-            {"openstack_server_network": "none-*"},
-            ["openstack_server_network is 'none-*': no network matches, the cloud shows Public-Network, def-lab-a-network"],
-        ),
-        ({"openstack_server_external_network": "public"}, ["0 external networks match, the cloud has Public-Network"]),
         ({"openstack_server_floating_ip_address": "203.0.113.9"}, ["'203.0.113.9': the project has no such floating IP"]),
         ({"openstack_server_public_key_file": "/nowhere.pub"}, ["'/nowhere.pub': it cannot be read (No such file or directory)"]),
         ({"site_admin_cidrs": []}, ["site_admin_cidrs is '[]': nobody could open SSH"]),
@@ -112,7 +106,7 @@ def test_what_a_new_machine_cannot_have_is_refused(extra, words):
 @pytest.fixture
 def foreign(lab):
     """Somebody else's volume, with a name that the role would take."""
-    volume = lab.block_storage.create_volume(name="second-lt-openstack-server-data", size=1)
+    volume = lab.block_storage.create_volume(name="second-mlflow-data", size=1)
     lab.block_storage.wait_for_status(volume, "available", interval=1)
     yield volume
     lab.block_storage.delete_volume(volume)
@@ -120,7 +114,7 @@ def foreign(lab):
 
 def test_a_foreign_volume_of_that_name_is_refused(lab, foreign):
     done = play("converge.yml", "--tags", "configure", **NEW)
-    assert done.returncode and "volume 'second-lt-openstack-server-data' is there already, and it is not this host's" in words_of(done)
+    assert done.returncode and "volume 'second-mlflow-data' is there already, and it is not this host's" in words_of(done)
     assert not [item for item in lab.network.security_groups() if item.name.startswith("second-")], "nothing was made before"
 
 
@@ -130,7 +124,10 @@ def test_a_foreign_volume_of_that_name_is_refused(lab, foreign):
         ({"OS_PROJECT_NAME": "lab-a", "OS_USER_DOMAIN_NAME": "lab-a"}, "stands beside an application credential"),
         ({"OS_REGION_NAME": "regionone"}, "its region is not known. Accepted: one of RegionOne"),
         ({"OS_APPLICATION_CREDENTIAL_SECRET": "wrong"}, "the cloud refuses the login"),
-        ({"OS_AUTH_TYPE": "v3token", "OS_TOKEN": "gAAAAold", "OS_PROJECT_NAME": "lab-a"}, "the token or credential has expired or was withdrawn"),
+        (
+            {"OS_AUTH_TYPE": "v3token", "OS_TOKEN": "gAAAAold", "OS_PROJECT_NAME": "lab-a", "OS_PROJECT_DOMAIN_NAME": "lab-a"},
+            "the token or credential has expired or was withdrawn",
+        ),
         ({"OS_CACERT": "/etc/ssl/certs/ca-certificates.crt"}, "the certificate of the cloud is not trusted"),
     ],
 )
@@ -175,7 +172,7 @@ def test_a_removal_keeps_volume_and_address_and_the_next_run_takes_them_again(la
     assert (after["volumes"], after["addresses"]) == (before["volumes"], before["addresses"])
 
 
-@pytest.mark.parametrize("seconds", [4, 8, 12, 16, 22])
+@pytest.mark.parametrize("seconds", [5, 8])
 def test_a_run_that_was_killed_is_finished_by_the_next(lab, seconds):
     changed(play("absent.yml", destroy=True), HOST)
     assert set(numbers(parts(lab)).values()) == {0}

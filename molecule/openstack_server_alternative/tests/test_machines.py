@@ -8,7 +8,7 @@ import ipaddress
 import pytest
 from cloud_machine import SCENARIO, changed, cloud, ours, play, run, variables
 
-HOSTS = ["lt-alt-one", "lt-alt-two", "lt-alt-direct"]
+HOSTS = ["one", "two", "direct"]
 
 
 @pytest.fixture(scope="module")
@@ -39,45 +39,45 @@ def test_the_hosts_share_one_network_router_and_subnet(lab):
 
 def test_the_given_address_is_used_and_stays_the_labs(lab):
     given = (SCENARIO / "address").read_text()
-    assert variables("lt-alt-one")["site_public_address"] == given
+    assert variables("one")["site_public_address"] == given
     (address,) = [item for item in lab.network.ips() if item.floating_ip_address == given]
     assert address.description == "reserved by the lab" and not address.tags
 
 
 def test_one_boots_from_a_volume_with_a_name_and_marks(lab):
-    volumes = marked(lab.block_storage.volumes(), "lt-alt-two")
+    volumes = marked(lab.block_storage.volumes(), "two")
     assert sorted(volume.name for volume in volumes) == ["box-two-boot", "box-two-data"]
-    (server,) = marked(lab.compute.servers(), "lt-alt-two")
+    (server,) = marked(lab.compute.servers(), "two")
     assert sorted(item.id for item in server.attached_volumes) == sorted(volume.id for volume in volumes)
 
 
 def test_one_has_its_public_address_on_its_own_card(lab):
-    assert not marked(lab.network.ips(), "lt-alt-direct") and not marked(lab.block_storage.volumes(), "lt-alt-direct")
-    address = variables("lt-alt-direct")["ansible_host"]
+    assert not marked(lab.network.ips(), "direct") and not marked(lab.block_storage.volumes(), "direct")
+    address = variables("direct")["ansible_host"]
     assert ipaddress.ip_address(address) in ipaddress.ip_network("172.30.98.0/24")
-    assert f"inet {address}/" in run("lt-alt-direct", "ip -4 address")
-    assert variables("lt-alt-direct")["site_data_volume_id"] == ""
+    assert f"inet {address}/" in run("direct", "ip -4 address")
+    assert variables("direct")["site_data_volume_id"] == ""
 
 
 def test_rules_are_those_of_the_variables(lab):
-    (group,) = marked(lab.network.security_groups(), "lt-alt-one")
-    gateway = variables("lt-alt-one")["testbed_cloud_gateway"]
+    (group,) = marked(lab.network.security_groups(), "one")
+    gateway = variables("one")["testbed_cloud_gateway"]
     coming = {(rule["port_range_min"], rule["remote_ip_prefix"]) for rule in group.security_group_rules if rule["direction"] == "ingress"}
     assert coming == {(22, f"{gateway}/32"), (22, "2001:db8:1::/48"), (443, f"{gateway}/32"), (443, "203.0.113.0/24"), (5432, "10.99.0.0/24")}
-    (port,) = marked(lab.network.ports(), "lt-alt-one")
+    (port,) = marked(lab.network.ports(), "one")
     assert set(port.security_group_ids) == {group.id, lab.network.find_security_group("monitoring").id}
 
 
 def test_limited_to_one_host_only_that_one_is_looked_at():
-    done = play("converge.yml", "--limit", "lt-alt-two")
-    assert changed(done, "lt-alt-two") == 0 and "lt-alt-one" not in done.stdout
+    done = play("converge.yml", "--limit", "two")
+    assert changed(done, "two") == 0 and "one" not in done.stdout
 
 
 def test_the_network_goes_with_the_last_machine_and_what_is_others_stays(lab):
-    done = play("absent.yml", "--limit", "lt-alt-one")
-    assert changed(done, "lt-alt-one") >= 2
+    done = play("absent.yml", "--limit", "one")
+    assert changed(done, "one") >= 2
     assert lab.network.find_network("alt-network") and lab.network.find_router("alt-router")
-    changed(play("absent.yml"), "lt-alt-two")
+    changed(play("absent.yml"), "two")
     assert not lab.network.find_network("alt-network") and not lab.network.find_router("alt-router")
     for host in HOSTS:
         assert not marked(lab.compute.servers(), host) and not marked(lab.block_storage.volumes(), host) and not marked(lab.network.ports(), host)

@@ -102,6 +102,21 @@ def test_scope_beside_an_application_credential(keystone):
     assert (error.reason, error.detail) == ("login_scope", "project_name")
 
 
+@pytest.mark.parametrize(("name", "value"), [("PROJECT_NAME", "lab"), ("PROJECT_ID", "project-1")])
+def test_scope_beside_an_application_credential_in_the_environment(keystone, monkeypatch, name, value):
+    for option, text in {**keystone.app_auth, "auth_type": "v3applicationcredential"}.items():
+        monkeypatch.setenv(f"OS_{option.upper()}", text)
+    monkeypatch.setenv(f"OS_{name}", value)
+    error = refusal()
+    assert (error.reason, error.detail) == ("login_scope", name.lower())
+
+
+def test_a_wrong_secret_in_the_environment(keystone, monkeypatch):
+    for option, text in {**keystone.app_auth, "application_credential_secret": "wrong", "auth_type": "v3applicationcredential"}.items():
+        monkeypatch.setenv(f"OS_{option.upper()}", text)
+    assert refusal().reason == "login"
+
+
 def test_a_wrong_password(keystone):
     write_clouds(keystone, lab={"auth": {**keystone.auth, "password": "wrong"}})
     assert refusal(cloud="lab").reason == "login"
@@ -195,6 +210,7 @@ def test_an_answer_that_is_no_json_is_an_answer():
         (exceptions.EndpointNotFound("x"), ServerError, "no_service"),
         (exceptions.http.Unauthorized("x"), ServerError, "login_expired"),
         (SdkError("no such service"), ServerError, "no_service"),
+        (OSError("invalid path of a CA bundle"), ServerError, "config"),
     ],
 )
 def test_a_request_without_an_answer(error, kind, reason):
