@@ -24,7 +24,6 @@ import time
 from ansible.plugins.callback import CallbackBase
 
 SHOWN = 12
-SHOWN_KEYS = ("url", "versions", "next")
 
 
 class CallbackModule(CallbackBase):
@@ -68,7 +67,7 @@ class CallbackModule(CallbackBase):
             if len(names) > SHOWN:
                 lines.append(f"    and {len(names) - SHOWN} more")
             report = stats.custom.get(host, {}).get("labtrack", {})
-            lines += [f"  {key}: {value}" for key, value in report.items() if key in SHOWN_KEYS]
+            lines += [f"  {key}: {value}" for key, value in report.items() if key != "site"]
         self._display.banner(f"SUMMARY ({time.monotonic() - self.started:.0f} s)")
         self._display.display("\n".join(lines))
 
