@@ -12,7 +12,7 @@ from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_cloud i
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_found import MOVING
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_messages import ServerError
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_steps import Step, Work
-from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_volumes import detach, ready_volume
+from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_volumes import detach, mark_used, ready_volume
 
 RUNNING, STOPPED = "ACTIVE", "SHUTOFF"
 STOP_SECONDS = 90
@@ -79,7 +79,7 @@ def look_at_server(work: Work) -> Json:
 def make_server(work: Work) -> None:
     """Make it, and wait until it runs."""
     if work.wanted.boot_volume_gb:
-        ready_volume(work, "boot")  # also one that a server in ERROR had
+        mark_used(work, ready_volume(work, "boot"))
     made = work.cloud.create("compute", "/servers", request(work), work.finder.server)
     work.found.server = made
     await_running(work)

@@ -19,7 +19,7 @@ from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_network import network_steps
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_ssh import HostKeys, Scanner, known_hosts, recorded_keys, scan
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_steps import Step, Work, lock
-from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_volumes import attach_steps, volume_steps
+from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_volumes import attach_steps, leftover_steps, volume_steps
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_wanted import Wanted
 
 READ_ONLY = {"reader", "load-balancer_observer"}
@@ -47,6 +47,8 @@ def plan(work: Work) -> list[Step]:
         steps += volume_steps(now, "volume")
     if now.wanted.boot_volume_gb and not now.found.server:
         steps += volume_steps(now, "boot")
+    else:
+        steps += leftover_steps(now)
     steps += server_steps(now)
     if now.wanted.volume_gb:
         steps += attach_steps(now)

@@ -40,6 +40,13 @@ def volume_steps(work: Work, part: str) -> t.Iterator[Step]:
         yield Step("create", f"volume {name}", volume)
 
 
+def leftover_steps(work: Work) -> t.Iterator[Step]:
+    """A volume to boot from that came to nothing, and that is not wanted any more."""
+    found = work.found.boot
+    if found and found["status"] == "error" and not (found.get("metadata") or {}).get(USED):
+        yield Step("delete", f"volume {found['name']}", lambda now: delete_volume(now, "boot"), "in ERROR, never used")
+
+
 def delete_volume(work: Work, part: str) -> None:
     """Delete it, and wait until its name and quota are free again."""
     found = getattr(work.found, part)
@@ -82,11 +89,16 @@ def attach_steps(work: Work) -> t.Iterator[Step]:
     yield Step("attach", f"volume {work.wanted.name}-data", attach)
 
 
+def mark_used(work: Work, volume: Json) -> None:
+    """From here on it may hold something."""
+    if not (volume.get("metadata") or {}).get(USED):
+        work.cloud.act("block_storage", f"/volumes/{volume['id']}/metadata", {"metadata": {USED: "true"}})
+
+
 def attach(work: Work) -> None:
     """Attach it. That it was used is written down first: what was never used may be thrown away when it breaks."""
     volume, server = ready_volume(work, "volume"), work.found.server
-    if not (volume.get("metadata") or {}).get(USED):
-        work.cloud.act("block_storage", f"/volumes/{volume['id']}/metadata", {"metadata": {USED: "true"}})
+    mark_used(work, volume)
     path = f"/servers/{server['id']}/os-volume_attachments"
 
     def find() -> Json | None:

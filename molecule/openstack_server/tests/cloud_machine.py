@@ -27,8 +27,9 @@ def variables(host):
 
 
 def environment():
-    """With readable results."""
-    return {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1", "OS_CLIENT_CONFIG_FILE": common()["testbed_cloud_clouds_file"]}
+    """With readable results; Molecule asks for colours."""
+    plain = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
+    return {**os.environ, **plain, "OS_CLIENT_CONFIG_FILE": common()["testbed_cloud_clouds_file"]}
 
 
 def common():
@@ -41,9 +42,9 @@ def record(host):
     return (INVENTORY / "host_vars" / host / "openstack_server.yml").read_text(encoding="utf-8")
 
 
-def cloud(name):
+def cloud(name, clouds_file=""):
     """A login."""
-    loader = openstack.config.OpenStackConfig(config_files=[common()["testbed_cloud_clouds_file"]])
+    loader = openstack.config.OpenStackConfig(config_files=[str(clouds_file or common()["testbed_cloud_clouds_file"])])
     return openstack.connection.Connection(config=loader.get_one(name))
 
 

@@ -116,7 +116,7 @@ class FakeOpenStack:
                 return Reply(409, {"NeutronError": {"message": "Quota exceeded for resources: ['floatingip'].", "type": "OverQuota"}})
             thing["floating_ip_address"] = f"172.30.98.{100 + len(self.all('floatingips'))}"
         if kind == "volumes":
-            thing.update(status=self.broken or "creating", looks=self.build, attachments=[])
+            thing.update(status=self.broken or "creating", looks=0 if self.broken else self.build, attachments=[])
         if kind == "servers":
             thing.update(status="BUILD", looks=self.build, flavor={"id": thing["flavorRef"]})
             self.things["ports"][thing["networks"][0]["port"]]["device_id"] = thing["id"]

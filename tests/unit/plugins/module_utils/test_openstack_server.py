@@ -249,6 +249,16 @@ def test_a_volume_in_error_is_replaced_only_if_it_never_held_data(stack, used):
         assert stack.one("volumes")["id"] != volume["id"] and stack.one("volumes")["status"] == "in-use"
 
 
+def test_a_volume_to_boot_from_that_cannot_be_made_leaves_nothing_behind(stack):
+    stack.broken = "error"
+    with pytest.raises(ServerError):
+        make(stack, dataclasses.replace(WANTED, boot_volume_gb=20, volume_gb=0))
+    assert stack.one("volumes")["status"] == "error"
+    stack.broken = ""
+    _, done = make(stack, dataclasses.replace(WANTED, volume_gb=0))
+    assert "delete volume lab-mlflow-boot (in ERROR, never used)" in done and not stack.all("volumes")
+
+
 def test_a_server_that_was_shut_down_is_started(stack):
     make(stack)
     stack.one("servers")["status"] = "SHUTOFF"
