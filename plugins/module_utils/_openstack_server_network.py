@@ -26,7 +26,7 @@ SHARED = ("network", "subnet", "router")
 
 def make(work: Work, part: str, **values: t.Any) -> Json:
     """Make something, with its marks from the first moment on."""
-    plural, single, _ = KINDS[part]
+    plural, single, _kind = KINDS[part]
     marks = work.wanted.site_marks if part in SHARED else work.wanted.marks
     body = {single: {"description": work.wanted.description(marks), **values}}
     made = work.cloud.create("network", f"/{plural}", body, lambda: work.finder.one(plural, marks))
@@ -46,7 +46,7 @@ def tag(work: Work, part: str) -> None:
 
 def tag_steps(work: Work) -> t.Iterator[Step]:
     """A run that was interrupted may not have come to the tags."""
-    for part, (_, _, kind) in KINDS.items():
+    for part, (_plural, _single, kind) in KINDS.items():
         item = getattr(work.found, part)
         own = part != "address" or not work.wanted.floating_ip_address
         if part in SHARED and not work.wanted.network_create:

@@ -33,7 +33,7 @@ def status(host, url: str, options: str = "") -> str:
 
 def test_each_has_its_own_users_and_data(host):
     research = f"-u '{CHIEF}' -H 'Content-Type: application/json'"
-    password = host.check_output("sed -n 's/^mlflow_tracking_password = //p' /var/lib/labtrack/mlflow/teaching/admin_credentials")
+    password = host.check_output("sed -n 's/^mlflow_tracking_password = //p' /srv/state/mlflow/teaching/admin_credentials")
     teaching = f"--unix-socket {TEACHING}/api.sock -u 'admin:{password}'"
     answer(host, "http://localhost:5000/api/2.0/mlflow/experiments/create", research + ' -d \'{"name": "research-only"}\'')
     search = "/api/2.0/mlflow/experiments/search?max_results=100"
