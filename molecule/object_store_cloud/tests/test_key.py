@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shutil
 import stat
 
 import yaml
@@ -38,6 +39,16 @@ def test_the_endpoint_came_from_the_catalogue(host, record):
     assert f"MLFLOW_S3_ENDPOINT_URL={record()['s3_endpoint']}" in host.file("/etc/labtrack/object_store/environment").content_string.splitlines()
     verdict = json.loads(host.file("/etc/labtrack/object_store/main.json").content_string)
     assert (verdict["bucket"], verdict["endpoint"]) == (BUCKET, record()["s3_endpoint"])
+
+
+def test_check_mode_predicts_a_key_and_makes_none(play, keys):
+    before, elsewhere = keys(), WORK / "fresh" / "host_vars" / "mlflow" / "ec2_credential.txt"
+    shutil.rmtree(WORK / "fresh", ignore_errors=True)
+    for prepared in (False, True):
+        if prepared:
+            elsewhere.parent.mkdir(parents=True)
+        assert changed(play("converge.yml", "--check", as_record=str(elsewhere))) == 1, "the directory, then the key"
+        assert keys() == before and not elsewhere.exists() and elsewhere.parent.exists() is prepared
 
 
 def test_an_application_credential_makes_no_key_and_says_what_can_be_done(play, keys):
