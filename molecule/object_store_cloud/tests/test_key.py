@@ -8,11 +8,14 @@ import json
 import shutil
 import stat
 
+import pytest
 import yaml
 from conftest import PROJECT, RECORD, WORK
 
 ROTATE = PROJECT / "playbooks" / "rotate_credentials.yml"
 BUCKET = "object-store-cloud-mlflow"
+# all of them have the machine as a parameter: pytest would put those that have before those that have not
+pytestmark = pytest.mark.usefixtures("host")
 
 
 def changed(done) -> int:
