@@ -14,7 +14,7 @@ author:
   - labtrack contributors (@labtrack)
 description:
   - Prints, when a playbook has ended, the tasks that changed each host, the first failure with its message, and what the play reported
-    with P(ansible.builtin.set_stats#module) under the key C(labtrack) (URL, versions, next step).
+    with P(ansible.builtin.set_stats#module) under the key C(labtrack) (URL, versions, a warning, next step).
 requirements:
   - Enable it with C(callbacks_enabled = labtrack.mlflow.summary) in C(ansible.cfg).
 """

@@ -31,6 +31,10 @@ options:
     description: PEM file with the CA of the store, on the machine; empty means the system's CAs.
     type: path
     default: ''
+  ca_pem:
+    description: The same as text, for a machine that does not have the file yet; then O(ca_file) is not read.
+    type: str
+    default: ''
   bucket:
     description: Name of the bucket.
     type: str

@@ -49,11 +49,7 @@ class Attributes:
         ids, found = self.ids(missing_ok), os.lstat(path)
         if ids is None:
             return True
-        return bool(
-            (self.mode is not None and self.mode != found.st_mode & 0o7777)
-            or (ids[0] not in (-1, found.st_uid))
-            or (ids[1] not in (-1, found.st_gid))
-        )
+        return bool((self.mode is not None and self.mode != found.st_mode & 0o7777) or (ids[0] not in (-1, found.st_uid)) or (ids[1] not in (-1, found.st_gid)))
 
     def apply(self, path: str) -> None:
         """Set them. The owner comes first: chown clears the set-id bits."""

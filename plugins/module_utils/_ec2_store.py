@@ -20,6 +20,7 @@ STORE: dict[str, dict[str, t.Any]] = {
     "s3_endpoint": {"type": "str", "default": ""},
     "s3_region": {"type": "str", "default": "us-east-1"},
     "s3_ca_file": {"type": "path", "default": ""},
+    "s3_ca_pem": {"type": "str", "default": ""},
     "variable_names": {"type": "dict", "default": {}},
 }
 

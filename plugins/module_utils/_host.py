@@ -28,7 +28,7 @@ def environment_of_ancestors(name: str, pid: int, proc: Path = Path("/proc")) ->
             return ""
         for entry in entries:
             if entry.startswith(wanted):
-                return entry[len(wanted):].decode(errors="replace")
+                return entry[len(wanted) :].decode(errors="replace")
         pid = int(status.split("\nPPid:", 1)[1].split("\n", 1)[0])
     return ""
 

@@ -13,8 +13,12 @@ HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(\.{LABEL})*")
 SITE_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 UPSTREAM = re.compile(r"unix:/[A-Za-z0-9._/-]+|(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}")
 PATH = re.compile(r"/[A-Za-z0-9._/-]+")
-PATHS = {"static_dir": "site_tracking_static_dir", "certificate_file": "site_tls_certificate_file", "key_file": "site_tls_key_file",
-         "ca_file": "site_tls_ca_file"}
+PATHS = {
+    "static_dir": "site_tracking_static_dir",
+    "certificate_file": "site_tls_certificate_file",
+    "key_file": "site_tls_key_file",
+    "ca_file": "site_tls_ca_file",
+}
 UPSTREAMS = {"upstream": "site_tracking_upstream", "api_upstream": "site_tracking_api_upstream"}
 NAMES = "site_fqdn or site_alternative_names"
 
@@ -64,8 +68,11 @@ def site_problems(site: dict) -> list[str]:
     """Sentences about one site."""
     where, found = f"reverse_proxy_sites['{site['name']}']", []
     if not SITE_NAME.fullmatch(site["name"]):
-        found.append(sentence(f"{where}.name", "reverse_proxy_sites", site["name"], "it becomes part of names in nginx",
-                              "a lower-case letter, then letters, digits, hyphens"))
+        found.append(
+            sentence(
+                f"{where}.name", "reverse_proxy_sites", site["name"], "it becomes part of names in nginx", "a lower-case letter, then letters, digits, hyphens"
+            )
+        )
     if not site["server_names"]:
         found.append(sentence(f"{where}.server_names", NAMES, "[]", "a site needs a name", "at least one host name or address"))
     for name in site["server_names"]:

@@ -131,8 +131,11 @@ class Reader:
     def refuse(self, answer: Answer) -> None:
         """Raise for the answers that no other request would change."""
         kinds = {
-            "InvalidAccessKeyId": "access_key", "SignatureDoesNotMatch": "secret_key", "RequestTimeTooSkewed": "clock",
-            "InvalidTokenId": "access_key", "AuthorizationHeaderMalformed": "region",
+            "InvalidAccessKeyId": "access_key",
+            "SignatureDoesNotMatch": "secret_key",
+            "RequestTimeTooSkewed": "clock",
+            "InvalidTokenId": "access_key",
+            "AuthorizationHeaderMalformed": "region",
         }
         if answer.code in kinds:
             skew = f"{self.clock_skew_seconds} s" if self.clock_skew_seconds is not None else "unknown"

@@ -10,8 +10,17 @@ import typing as t
 
 # what MLflow and these roles need; a denial of one of them, without a condition, locks the writer out
 NEEDED = [
-    "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:AbortMultipartUpload", "s3:GetBucketPolicy", "s3:PutBucketPolicy",
-    "s3:DeleteBucketPolicy", "s3:PutLifecycleConfiguration", "s3:PutBucketVersioning", "s3:GetBucketVersioning",
+    "s3:GetObject",
+    "s3:PutObject",
+    "s3:DeleteObject",
+    "s3:ListBucket",
+    "s3:AbortMultipartUpload",
+    "s3:GetBucketPolicy",
+    "s3:PutBucketPolicy",
+    "s3:DeleteBucketPolicy",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutBucketVersioning",
+    "s3:GetBucketVersioning",
 ]
 # conditions that never hold for a signed request over TLS
 HARMLESS = {("Bool", "aws:SecureTransport", "false")}

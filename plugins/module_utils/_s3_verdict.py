@@ -9,7 +9,15 @@ import typing as t
 
 DOCTOR_VERSION = 1
 CAPABILITIES = [
-    "create_bucket", "ranged_get", "list", "batch_delete", "presigned", "policy", "versioning", "lifecycle_noncurrent", "lifecycle_abort_multipart",
+    "create_bucket",
+    "ranged_get",
+    "list",
+    "batch_delete",
+    "presigned",
+    "policy",
+    "versioning",
+    "lifecycle_noncurrent",
+    "lifecycle_abort_multipart",
     "addressing_virtual",
 ]
 MODES = ("when_supported", "when_required")

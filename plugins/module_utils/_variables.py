@@ -13,8 +13,9 @@ _NAMES = """
     site_name site_fqdn site_alternative_names site_admin_email site_config_dir site_state_dir site_admin_cidrs site_client_cidrs site_http_proxy
     site_python_index_url site_service_user site_tls_certificate_file site_tls_key_file site_tls_ca_file site_database_host site_database_port
     site_database_name site_database_user site_database_password site_database_ca_file site_auth_database_name site_s3_endpoint site_s3_region
-    site_s3_bucket site_s3_access_key site_s3_secret_key site_s3_ca_file site_s3_environment_file site_tracking_upstream site_tracking_api_upstream
-    site_tracking_static_dir site_tracking_credentials_file site_tracking_allowed_hosts site_preflight_passed site_machine_missing site_serial
+    site_s3_bucket site_s3_access_key site_s3_secret_key site_s3_ca_file site_s3_ca_pem site_s3_environment_file site_tracking_upstream
+    site_tracking_api_upstream site_tracking_static_dir site_tracking_credentials_file site_tracking_allowed_hosts site_preflight_passed
+    site_machine_missing site_serial
     site_cloud site_cloud_profile site_public_address site_data_volume_id
 """
 SEAMS = frozenset(_NAMES.split())

@@ -169,7 +169,8 @@ def main() -> None:
         "secret_content": {"type": "str", "no_log": True},
         "generate": {"type": "int"},
         "force": {"type": "bool", "default": True},
-        "validate": {"type": "str"}, **mode,
+        "validate": {"type": "str"},
+        **mode,
     }
     directory_options = {"path": {"type": "path", "required": True}, **mode, "mode": {"type": "str", "default": "0755"}}
     link_options = {"path": {"type": "path", "required": True}, "target": {"type": "str", "required": True}}

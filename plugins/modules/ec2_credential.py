@@ -58,6 +58,10 @@ options:
     description: PEM file with the CA of the store; empty means the system's CAs.
     type: path
     default: ''
+  s3_ca_pem:
+    description: The same as text; then O(s3_ca_file) is not read.
+    type: str
+    default: ''
   variable_names:
     description: What the options are called in the inventory; messages use these names.
     type: dict
@@ -171,6 +175,7 @@ from ansible_collections.labtrack.mlflow.plugins.module_utils._ec2_site import f
 from ansible_collections.labtrack.mlflow.plugins.module_utils._ec2_store import STORE
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_arguments import CLOUD, hide
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_messages import CloudError
+from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_arguments import file_from_text
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_http import StoreError
 
 KEY = {
@@ -187,6 +192,7 @@ def main():
     module = AnsibleModule(argument_spec={**CLOUD, **STORE, **KEY}, supports_check_mode=True, no_log=True)
     params = module.params
     hide(params, module.no_log_values)
+    file_from_text(module, "s3_")
     try:
         result = manage(params, module.check_mode)
     except (CloudError, StoreError) as error:

@@ -60,9 +60,8 @@ unsupported:
   sample: []
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.labtrack.mlflow.plugins.module_utils import _s3_bucket_actions, _s3_python
-from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_arguments import CONNECTION, PYTHON, connection, visible
+from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_arguments import CONNECTION, PYTHON, connection, module_for, visible
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_bucket_plan import OPTIONS, look
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_http import StoreError
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_messages import explain
@@ -88,7 +87,7 @@ def apply(module):
 
 def main():
     """Module entry point."""
-    module = AnsibleModule(argument_spec={**CONNECTION, **PYTHON, **OPTIONS, "capabilities": {"type": "dict", "default": {}}}, supports_check_mode=True)
+    module = module_for({**CONNECTION, **PYTHON, **OPTIONS, "capabilities": {"type": "dict", "default": {}}})
     try:
         apply(module)
     except StoreError as error:

@@ -82,8 +82,7 @@ record:
   type: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_arguments import CONNECTION, visible
+from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_arguments import CONNECTION, module_for, visible
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_bucket_plan import OPTIONS, fingerprint, look, read_record
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_http import StoreError
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_messages import explain
@@ -93,7 +92,7 @@ from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_python import 
 def main():
     """Look, and return what was found."""
     paths = {"python": {"type": "path", "default": ""}, "record_file": {"type": "path", "default": ""}}
-    module = AnsibleModule(argument_spec={**CONNECTION, **OPTIONS, **paths}, supports_check_mode=True)
+    module = module_for({**CONNECTION, **OPTIONS, **paths})
     params = module.params
     version = boto3_version(params["python"]) if params["python"] else ""
     mark = fingerprint(params, version)

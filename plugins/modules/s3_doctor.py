@@ -90,9 +90,8 @@ version:
   sample: 1
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.labtrack.mlflow.plugins.module_utils import _s3_probe, _s3_python
-from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_arguments import CONNECTION, PYTHON, connection, visible
+from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_arguments import CONNECTION, PYTHON, connection, module_for, visible
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_bucket_state import state
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_http import Reader, StoreError
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_messages import explain
@@ -113,7 +112,7 @@ def examine(params, check):
 
 def main():
     """Module entry point."""
-    module = AnsibleModule(argument_spec={**CONNECTION, **PYTHON}, supports_check_mode=True)
+    module = module_for({**CONNECTION, **PYTHON})
     try:
         result = examine(module.params, module.check_mode)
     except StoreError as error:

@@ -118,6 +118,4 @@ def prepare_checks() -> list[Check]:
 
 def testbed(*arguments: str) -> str:
     """Standard output of a short testbed command."""
-    return subprocess.run(
-        [*_module("testbed"), *arguments], cwd=ROOT, env=tool_environment(**SUITE), stdout=subprocess.PIPE, text=True, check=False
-    ).stdout
+    return subprocess.run([*_module("testbed"), *arguments], cwd=ROOT, env=tool_environment(**SUITE), stdout=subprocess.PIPE, text=True, check=False).stdout

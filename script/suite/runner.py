@@ -109,9 +109,7 @@ class Runner:
         for check, _process in running:
             if check.undo:
                 print(f"  undo    {check.name}", flush=True)
-                subprocess.run(
-                    check.undo, cwd=ROOT, env=tool_environment(**check.environment), capture_output=True, check=False
-                )
+                subprocess.run(check.undo, cwd=ROOT, env=tool_environment(**check.environment), capture_output=True, check=False)
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -56,6 +56,7 @@ def _answering() -> docker.DockerClient | None:
 
 def install_packages(*packages: str) -> None:
     """Install Debian packages on this machine, when they are missing."""
+
     def installed(package: str) -> bool:
         done = subprocess.run(["dpkg-query", "-W", "-f=${Status}", package], capture_output=True, text=True, check=False)
         return done.stdout.endswith(" installed")

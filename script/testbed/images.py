@@ -63,6 +63,7 @@ IMAGES = {
 
 def extra_authorities() -> list[str]:
     """PEM certificates that this machine trusts beyond Debian's own list (an inspecting proxy, a lab's CA)."""
+
     def blocks(text: str) -> list[str]:
         return re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", text, re.S)
 
@@ -184,4 +185,3 @@ chroot "$root" useradd --create-home --shell /bin/bash debian
 echo 'debian ALL=(ALL) NOPASSWD:ALL' > "$root/etc/sudoers.d/90-cloud-init-users"
 chmod 0440 "$root/etc/sudoers.d/90-cloud-init-users"
 """
-

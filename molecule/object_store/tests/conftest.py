@@ -50,7 +50,7 @@ def quote(text: str) -> str:
 def inventory(directory: Path, cases: list[dict]) -> dict:
     """The machine once for each case, with the variables of the scenario and those of the case."""
     found = yaml.safe_load((directory / "inventory" / "hosts.yml").read_text(encoding="utf-8"))["all"]
-    (machine, variables), = found["hosts"].items()
+    ((machine, variables),) = found["hosts"].items()
     common = {**found["vars"], **variables, "ansible_host": machine, "testbed_foreign_bucket": "object-store-foreign", **yaml.safe_load(SITE)}
     return {"all": {"hosts": {case["name"]: case["vars"] for case in cases}, "vars": common}}
 

@@ -97,7 +97,7 @@ def test_a_new_certificate_is_served_by_itself(host, curl):
         " && cat new.key > privkey.pem && cat new.pem > ca.pem && cat new.pem > fullchain.pem && rm new.key new.pem"
     )
     served = "openssl s_client -connect 127.0.0.1:7443 </dev/null 2>/dev/null | openssl x509 -noout -serial"
-    done = host.run(f"timeout 60 bash -c 'until s=$({served}) && [ \"$s\" ] && [ \"$s\" != \"{before}\" ]; do :; done'")
+    done = host.run(f'timeout 60 bash -c \'until s=$({served}) && [ "$s" ] && [ "$s" != "{before}" ]; do :; done\'')
     assert done.rc == 0, host.run("journalctl -n 40 -u ceph-radosgw@rgw.main").stdout
     wait_until_up(host)
     assert curl("GET", "/kept/thesis") == (200, "years of work")
@@ -140,8 +140,16 @@ def test_a_machine_built_anew_with_the_data_serves_the_same_objects(host, curl):
         ({"object_store_server_users": [{"uid": "x", "access_key": "key-of-x-1", "secret_key": "short"}]}, ["object_store_server_users", "openssl rand"]),
     ],
     ids=[
-        "port_of_the_cluster", "privileged_port", "foreign_address", "too_small", "shrink", "other_data_dir", "memory", "unstable_name",
-        "device_instead_of_file", "short_secret",
+        "port_of_the_cluster",
+        "privileged_port",
+        "foreign_address",
+        "too_small",
+        "shrink",
+        "other_data_dir",
+        "memory",
+        "unstable_name",
+        "device_instead_of_file",
+        "short_secret",
     ],
 )
 def test_mistakes_change_nothing(extra, expected):

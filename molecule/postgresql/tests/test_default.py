@@ -5,7 +5,7 @@ import json
 
 
 def sql(host, statement, user="postgres", login="postgres", database="postgres"):
-    return host.run(f"runuser -u {user} -- psql -XAtq -U {login} -d {database} -c \"{statement}\"")
+    return host.run(f'runuser -u {user} -- psql -XAtq -U {login} -d {database} -c "{statement}"')
 
 
 def test_no_tcp_listener(host):

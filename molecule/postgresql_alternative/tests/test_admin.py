@@ -26,7 +26,7 @@ SITE = {
 
 
 def sql(statement):
-    return SERVER.check_output(f"runuser -u postgres -- psql -XAtq -p 5433 -c \"{statement}\"")
+    return SERVER.check_output(f'runuser -u postgres -- psql -XAtq -p 5433 -c "{statement}"')
 
 
 @pytest.fixture(scope="module", autouse=True)

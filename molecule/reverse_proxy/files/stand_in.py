@@ -92,8 +92,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             if "slow" in self.path:
                 time.sleep(3)
-            self.answer(200, {"site": sys.argv[1], "socket": self.server.name, "path": self.path, "method": self.command, "size": size,
-                              "seconds": seconds, "headers": dict(self.headers), "pid": os.getpid()})
+            self.answer(
+                200,
+                {
+                    "site": sys.argv[1],
+                    "socket": self.server.name,
+                    "path": self.path,
+                    "method": self.command,
+                    "size": size,
+                    "seconds": seconds,
+                    "headers": dict(self.headers),
+                    "pid": os.getpid(),
+                },
+            )
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve
 

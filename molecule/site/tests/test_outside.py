@@ -88,7 +88,7 @@ def test_headers_keep_the_browser_on_https(site):
 def test_passwords_of_people_are_hashed_and_no_table_is_empty(host):
     query = "select count(*) from users where password_hash like 'scrypt:%'"
     with host.sudo("mlflow"):
-        assert int(host.check_output(f"psql -XtA -U mlflowdb -d mlflowauth -c \"{query}\"")) >= 1
+        assert int(host.check_output(f'psql -XtA -U mlflowdb -d mlflowauth -c "{query}"')) >= 1
 
 
 def test_static_files_come_from_their_compressed_copies(site):

@@ -40,9 +40,7 @@ def environment() -> dict[str, str]:
 
 def run_until(boundary: str) -> str:
     """Run the play and kill the controller with all its children when the task begins; the output so far."""
-    process = subprocess.Popen(
-        command(), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    process = subprocess.Popen(command(), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
     output = []
     try:
         for line in process.stdout:

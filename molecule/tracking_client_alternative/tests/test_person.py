@@ -21,7 +21,7 @@ EXPECTED = {
     "MLFLOW_TRACKING_SERVER_CERT_PATH": f"{BUNDLE}/ca.pem",
     "REQUESTS_CA_BUNDLE": f"{BUNDLE}/ca.pem",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
-    "LAB_MOTTO": "it's \"$5\" [or] {less} \\ 100%",
+    "LAB_MOTTO": 'it\'s "$5" [or] {less} \\ 100%',
 }
 
 

@@ -10,6 +10,7 @@ import sys
 import tarfile
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contract.collection import KEYS_OF_BLOCKS, ROLES, ROOT, expressions, load, relative, role_files, tasks, text_of, tracked
@@ -65,10 +66,25 @@ def test_python_files_name_their_licence() -> None:
 
 @pytest.mark.parametrize("site", sorted(path.parent.name for path in (ROOT / "inventories").glob("*/hosts.yml")))
 def test_example_inventory_parses(site: str) -> None:
-    command = [str(Path(sys.executable).parent / "ansible-inventory"), "-i", f"inventories/{site}", "--list"]
+    assert hosts_of(f"inventories/{site}")
+
+
+def test_each_site_of_the_example_with_several_has_its_own_name_and_cloud() -> None:
+    parts = sorted(relative(path.parent) for path in (ROOT / "inventories" / "example_multi_site").glob("*/hosts.yml"))
+    found = hosts_of(*parts)
+    assert len(found) == len(parts) - 1  # beside common
+    for name in ("site_name", "site_cloud", "site_fqdn"):
+        assert len({variables[name] for variables in found.values()}) == len(found)
+    assert all(variables["object_store_credentials"] == "create" for variables in found.values())
+
+
+def hosts_of(*inventories: str) -> dict[str, dict[str, Any]]:
+    """Variables by host."""
+    sources = [word for name in inventories for word in ("-i", name)]
+    command = [str(Path(sys.executable).parent / "ansible-inventory"), *sources, "--list"]
     done = subprocess.run(command, cwd=ROOT, env=tool_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["_meta"]["hostvars"]
+    return json.loads(done.stdout)["_meta"]["hostvars"]
 
 
 def bundled_version(collection: str) -> str:

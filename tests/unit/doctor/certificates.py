@@ -47,9 +47,7 @@ class Authority:
         self.file = directory / f"{label}.pem"
         self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
-    def _builder(
-        self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey, start: datetime.datetime, end: datetime.datetime
-    ) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey, start: datetime.datetime, end: datetime.datetime) -> x509.CertificateBuilder:
         builder = x509.CertificateBuilder(issuer_name=self.name, subject_name=subject, public_key=public_key, serial_number=x509.random_serial_number())
         builder = builder.not_valid_before(start).not_valid_after(end)
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)

@@ -53,7 +53,9 @@ def test_wrong_addresses(doctor: ModuleType, uri: str, text: str, better: str) -
         assert raised.value.action.split("=")[1].strip("'") == better
 
 
-@pytest.mark.parametrize("uri", ["https://mlflow.lab.example", "https://mlflow.lab.example/", "https://192.0.2.7:8443", "https://[2001:db8::7]", "http://localhost:5000"])
+@pytest.mark.parametrize(
+    "uri", ["https://mlflow.lab.example", "https://mlflow.lab.example/", "https://192.0.2.7:8443", "https://[2001:db8::7]", "http://localhost:5000"]
+)
 def test_good_addresses(doctor: ModuleType, uri: str) -> None:
     assert doctor.judge_uri(uri).geturl() == uri
 

@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
 GOOD = {"new_site_name": "genomics", "new_site_fqdn": "mlflow.lab.example", "new_site_admin_cidrs": "192.0.2.0/24, 2001:db8::/32"}
-SECRETS = {"new_site_s3_secret_key": "s3-secret-{{-canary-'1", "new_site_database_password": "database {# canary \\ \"2"}
+SECRETS = {"new_site_s3_secret_key": "s3-secret-{{-canary-'1", "new_site_database_password": 'database {# canary \\ "2'}
 FULL = {
     **GOOD,
     **SECRETS,

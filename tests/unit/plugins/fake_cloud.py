@@ -21,8 +21,11 @@ CATALOG = [
     },
 ]
 TOKEN = {
-    "methods": ["password"], "expires_at": "2026-11-21T18:00:00.000000Z", "user": {"id": USER, "name": "someone"},
-    "project": {"id": PROJECT, "name": "lab"}, "catalog": CATALOG,
+    "methods": ["password"],
+    "expires_at": "2026-11-21T18:00:00.000000Z",
+    "user": {"id": USER, "name": "someone"},
+    "project": {"id": PROJECT, "name": "lab"},
+    "catalog": CATALOG,
 }
 BLOCKED = "You are not authorized to perform the requested action: Delegated tokens cannot access credentials directly."
 RESTRICTED = "Using method 'application_credential' is not allowed for managing additional application credentials."
@@ -141,15 +144,35 @@ class Cloud:
 
     def params(self, **options):
         plain = {
-            "cloud": "lab", "auth": None, "auth_type": None, "region_name": None, "timeout": 60, "api_timeout": None, "validate_certs": None,
-            "ca_cert": None, "client_cert": None, "client_key": None, "interface": "public", "sdk_log_path": None, "sdk_log_level": "INFO",
-            "s3_endpoint": ENDPOINT, "s3_region": "us-east-1", "s3_ca_file": "", "variable_names": {}, "state": "present", "path": str(self.path),
-            "access_key": "", "foreign_access_keys": [], "return_secret": False, "return_secrets": False,
+            "cloud": "lab",
+            "auth": None,
+            "auth_type": None,
+            "region_name": None,
+            "timeout": 60,
+            "api_timeout": None,
+            "validate_certs": None,
+            "ca_cert": None,
+            "client_cert": None,
+            "client_key": None,
+            "interface": "public",
+            "sdk_log_path": None,
+            "sdk_log_level": "INFO",
+            "s3_endpoint": ENDPOINT,
+            "s3_region": "us-east-1",
+            "s3_ca_file": "",
+            "variable_names": {},
+            "state": "present",
+            "path": str(self.path),
+            "access_key": "",
+            "foreign_access_keys": [],
+            "return_secret": False,
+            "return_secrets": False,
         }
         return {**plain, **options}
 
     def parts(self):
         """What replaces openstacksdk, the network and the time."""
+
         def login(arguments, patience, log):
             return Login.from_token("https://id.cloud.test/v3", self.token, self.region), self.keystone
 

@@ -210,7 +210,8 @@ def test_a_lost_answer_is_explained_until_somebody_decides(cloud, answer):
 @pytest.mark.parametrize(
     ("options", "then", "left"),
     [
-        ({"access_key": "new-1"}, "new-1", {"foreign", "new-1"}), ({"foreign_access_keys": ["new-1"]}, "new-2", {"foreign", "new-1", "new-2"}),
+        ({"access_key": "new-1"}, "new-1", {"foreign", "new-1"}),
+        ({"foreign_access_keys": ["new-1"]}, "new-2", {"foreign", "new-1", "new-2"}),
         ({"state": "absent", "access_key": "new-1"}, "", {"foreign"}),
     ],
 )
@@ -433,9 +434,7 @@ def test_a_key_that_the_caller_has_recorded(cloud):
     assert "run with state=absent and access_key=new-3" in fails(cloud, "verification", return_secret=True).after
 
 
-@pytest.mark.parametrize(
-    ("state", "named"), [("present", "path or return_secret"), ("rotated", "path"), ("retired", "path"), ("absent", "path or access_key")]
-)
+@pytest.mark.parametrize(("state", "named"), [("present", "path or return_secret"), ("rotated", "path"), ("retired", "path"), ("absent", "path or access_key")])
 def test_what_a_state_needs(cloud, state, named):
     cloud.path = ""
     assert fails(cloud, "arguments", state=state).detail == named

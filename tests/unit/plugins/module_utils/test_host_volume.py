@@ -78,8 +78,7 @@ def test_a_missing_volume_says_which_there_are(machine):
     found = machine.state(id="nowhere")
     assert found["state"] == "refused"
     assert found["problem"] == (
-        "host_base_volume is 'id=nowhere': no such volume is attached. Accepted: one of virtio-6f3c1c9a-58e2-4a0e-9. "
-        "Attach the volume, or correct the name."
+        "host_base_volume is 'id=nowhere': no such volume is attached. Accepted: one of virtio-6f3c1c9a-58e2-4a0e-9. Attach the volume, or correct the name."
     )
 
 

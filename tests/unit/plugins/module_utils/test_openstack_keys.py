@@ -88,9 +88,15 @@ def test_a_creation_without_answer_is_not_repeated_blindly(cloud, clock, status)
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        (said(403, BLOCKED), "delegated"), (said(403, RESTRICTED), "delegated"), (said(403, "no role"), "forbidden"), (said(404, "gone"), "no_s3"),
-        (said(410, "gone"), "no_s3"), (said(501, "not implemented"), "no_s3"), (said(401, "requires authentication"), "login_expired"),
-        (said(403, "Unable to create additional credentials, maximum of 2 already exceeded for user."), "quota"), (said(418, "?"), "unavailable"),
+        (said(403, BLOCKED), "delegated"),
+        (said(403, RESTRICTED), "delegated"),
+        (said(403, "no role"), "forbidden"),
+        (said(404, "gone"), "no_s3"),
+        (said(410, "gone"), "no_s3"),
+        (said(501, "not implemented"), "no_s3"),
+        (said(401, "requires authentication"), "login_expired"),
+        (said(403, "Unable to create additional credentials, maximum of 2 already exceeded for user."), "quota"),
+        (said(418, "?"), "unavailable"),
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])

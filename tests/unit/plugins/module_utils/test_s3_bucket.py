@@ -21,8 +21,19 @@ LIFECYCLE = f"""<LifecycleConfiguration {NAMESPACE}>
 <AbortIncompleteMultipartUpload><DaysAfterInitiation>3</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>
 <Rule><ID>somebody-else</ID><Prefix/><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>"""
 PARAMS = {
-    "endpoint": "https://s3", "region": "r", "access_key": "k", "ca_file": "", "bucket": "b", "site": "lab", "instance": "main", "adopt": False,
-    "versioning": True, "noncurrent_days": 30, "abort_multipart_days": 3, "policy": {}, "variable_names": {},
+    "endpoint": "https://s3",
+    "region": "r",
+    "access_key": "k",
+    "ca_file": "",
+    "bucket": "b",
+    "site": "lab",
+    "instance": "main",
+    "adopt": False,
+    "versioning": True,
+    "noncurrent_days": 30,
+    "abort_multipart_days": 3,
+    "policy": {},
+    "variable_names": {},
 }
 NOTHING = {"versioning": False, "lifecycle": {}, "policy": {}}
 AS_WANTED = {"versioning": True, "lifecycle": {"noncurrent_days": 30, "abort_multipart_days": 3}, "policy": {}}
@@ -68,7 +79,8 @@ def test_errors(answer, kind):
 def test_configuration():
     store = Store(
         versioning=(200, f"<VersioningConfiguration {NAMESPACE}><Status>Enabled</Status></VersioningConfiguration>"),
-        lifecycle=(200, LIFECYCLE), policy=(200, '{"Statement": []}'),
+        lifecycle=(200, LIFECYCLE),
+        policy=(200, '{"Statement": []}'),
     )
     assert states.configuration(store, "b") == {**AS_WANTED, "policy": {"Statement": []}}
 
@@ -80,8 +92,10 @@ def test_configuration_of_a_store_that_has_none():
 @pytest.mark.parametrize(
     ("found", "adopt", "reason"),
     [
-        ({"status": "absent", "marker": {}}, False, ""), ({"status": "empty", "marker": {}}, False, ""),
-        ({"status": "unmarked", "marker": {}}, False, "unmarked"), ({"status": "unmarked", "marker": {}}, True, ""),
+        ({"status": "absent", "marker": {}}, False, ""),
+        ({"status": "empty", "marker": {}}, False, ""),
+        ({"status": "unmarked", "marker": {}}, False, "unmarked"),
+        ({"status": "unmarked", "marker": {}}, True, ""),
         ({"status": "denied", "marker": {}}, True, "denied"),
         ({"status": "marked", "marker": {"site": "lab", "instance": "main"}}, False, ""),
         ({"status": "marked", "marker": {"site": "lab", "instance": "second"}}, True, "other_site"),
@@ -150,11 +164,16 @@ def test_policies_that_can_be_tried(change):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"Principal": "*"}, "everybody"), ({"Principal": {"AWS": "*"}}, "everybody"), ({"Principal": {"AWS": ["x", "*"]}}, "everybody"),
-        ({"NotPrincipal": {"AWS": "x"}}, "everybody"), ({"Effect": "Deny", "Action": "s3:*"}, "lock out"),
-        ({"Effect": "Deny", "Action": ["s3:put*"]}, "lock out"), ({"Effect": "Deny", "Action": None, "NotAction": "s3:GetObject"}, "lock out"),
+        ({"Principal": "*"}, "everybody"),
+        ({"Principal": {"AWS": "*"}}, "everybody"),
+        ({"Principal": {"AWS": ["x", "*"]}}, "everybody"),
+        ({"NotPrincipal": {"AWS": "x"}}, "everybody"),
+        ({"Effect": "Deny", "Action": "s3:*"}, "lock out"),
+        ({"Effect": "Deny", "Action": ["s3:put*"]}, "lock out"),
+        ({"Effect": "Deny", "Action": None, "NotAction": "s3:GetObject"}, "lock out"),
         ({"Effect": "Deny", "Action": "s3:*", "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}}, "lock out"),
-        ({"Effect": "Maybe"}, "not Allow or Deny"), ({"Resource": "arn:aws:s3:::other/*"}, "not in the bucket"),
+        ({"Effect": "Maybe"}, "not Allow or Deny"),
+        ({"Resource": "arn:aws:s3:::other/*"}, "not in the bucket"),
         ({"Resource": "arn:aws:s3:::bucket/*"}, "not in the bucket"),
     ],
 )

@@ -47,7 +47,9 @@ def test_a_new_bucket(run):
     versioning = {"Bucket": "b", "VersioningConfiguration": {"Status": "Enabled"}}
     result = run(
         {"create": True, "mark": {"site": "lab"}, "versioning": True},
-        ("create_bucket", {}, {"Bucket": "b"}), ("put_object", {}, marker), ("put_bucket_versioning", {}, versioning),
+        ("create_bucket", {}, {"Bucket": "b"}),
+        ("put_object", {}, marker),
+        ("put_bucket_versioning", {}, versioning),
     )
     assert result == {"done": ["create", "mark", "versioning"], "unsupported": [], "failed": "", "error": ""}
 
@@ -74,7 +76,8 @@ def test_rules_of_others_stay(run):
 def test_first_rules(run):
     run(
         {"lifecycle": {"abort_multipart_days": 3}},
-        ("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration", {"Bucket": "b"}), ("put_bucket_lifecycle_configuration", {}, rules(ABORT)),
+        ("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration", {"Bucket": "b"}),
+        ("put_bucket_lifecycle_configuration", {}, rules(ABORT)),
     )
 
 
@@ -96,8 +99,11 @@ def test_a_policy_is_tried(run):
     key = {"Bucket": "b", "Key": ANY}
     result = run(
         {"policy": POLICY},
-        ("get_bucket_policy", "NoSuchBucketPolicy", {"Bucket": "b"}), ("put_bucket_policy", {}, {"Bucket": "b", "Policy": json.dumps(POLICY)}),
-        ("put_object", {}, {**key, "Body": b"x"}), ("get_object", {"Body": Body()}, key), ("list_objects_v2", {}, {"Bucket": "b", "MaxKeys": 1}),
+        ("get_bucket_policy", "NoSuchBucketPolicy", {"Bucket": "b"}),
+        ("put_bucket_policy", {}, {"Bucket": "b", "Policy": json.dumps(POLICY)}),
+        ("put_object", {}, {**key, "Body": b"x"}),
+        ("get_object", {"Body": Body()}, key),
+        ("list_objects_v2", {}, {"Bucket": "b", "MaxKeys": 1}),
         ("delete_object", {}, key),
     )
     assert result["done"] == ["policy"]
@@ -114,8 +120,12 @@ def test_a_policy_that_locks_out_is_taken_back(run, before, back):
     key = {"Bucket": "b", "Key": ANY}
     result = run(
         {"policy": POLICY},
-        ("get_bucket_policy", before, {"Bucket": "b"}), ("put_bucket_policy", {}, {"Bucket": "b", "Policy": json.dumps(POLICY)}),
-        ("put_object", {}, {**key, "Body": b"x"}), ("get_object", "AccessDenied", key), back, ("delete_object", {}, key),
+        ("get_bucket_policy", before, {"Bucket": "b"}),
+        ("put_bucket_policy", {}, {"Bucket": "b", "Policy": json.dumps(POLICY)}),
+        ("put_object", {}, {**key, "Body": b"x"}),
+        ("get_object", "AccessDenied", key),
+        back,
+        ("delete_object", {}, key),
     )
     assert result["failed"] == "policy" and "the earlier policy is back" in result["error"]
 

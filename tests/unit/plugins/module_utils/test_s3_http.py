@@ -71,7 +71,9 @@ def test_base_path_is_kept(server):
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        ("InvalidAccessKeyId", "access_key"), ("SignatureDoesNotMatch", "secret_key"), ("RequestTimeTooSkewed", "clock"),
+        ("InvalidAccessKeyId", "access_key"),
+        ("SignatureDoesNotMatch", "secret_key"),
+        ("RequestTimeTooSkewed", "clock"),
         ("AuthorizationHeaderMalformed", "region"),
     ],
 )

@@ -14,7 +14,10 @@ STORED = {
     "key": "user:mlflow",
     "ver": {"tag": "t", "ver": 3},
     "data": {
-        "user_id": "mlflow", "display_name": "mlflow", "suspended": 0, "max_buckets": 7,
+        "user_id": "mlflow",
+        "display_name": "mlflow",
+        "suspended": 0,
+        "max_buckets": 7,
         "keys": [{"user": "mlflow", "access_key": "access-key", "secret_key": "secret-key", "active": True}],
     },
 }
@@ -81,7 +84,10 @@ def test_new_user():
 @pytest.mark.parametrize(
     "stored",
     [
-        change(display_name="x"), change(suspended=1), change(keys=[]), change(keys=[*STORED["data"]["keys"], {"user": "mlflow", "access_key": "old"}]),
+        change(display_name="x"),
+        change(suspended=1),
+        change(keys=[]),
+        change(keys=[*STORED["data"]["keys"], {"user": "mlflow", "access_key": "old"}]),
         change(keys=[{"user": "mlflow", "access_key": "access-key", "secret_key": "old"}]),
     ],
 )

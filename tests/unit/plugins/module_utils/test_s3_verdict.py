@@ -14,8 +14,21 @@ from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_verdict import
 GOOD = {"ok": True, "seconds": 0.1}
 BAD = {"ok": False, "seconds": 0.1, "error": "ClientError", "code": "MissingContentLength", "detail": "no length"}
 ALL = [
-    "create_bucket", "put_get_when_supported", "multipart_when_supported", "put_get_when_required", "multipart_when_required", "ranged_get", "list",
-    "batch_delete", "presigned", "policy", "versioning", "lifecycle_noncurrent", "lifecycle_abort_multipart", "addressing_virtual", "clean_up",
+    "create_bucket",
+    "put_get_when_supported",
+    "multipart_when_supported",
+    "put_get_when_required",
+    "multipart_when_required",
+    "ranged_get",
+    "list",
+    "batch_delete",
+    "presigned",
+    "policy",
+    "versioning",
+    "lifecycle_noncurrent",
+    "lifecycle_abort_multipart",
+    "addressing_virtual",
+    "clean_up",
 ]
 
 
@@ -28,8 +41,11 @@ def test_a_current_store():
     found = verdict()
     assert found["usable"] and found["findings"] == ["Everything that MLflow uses works."]
     assert found["settings"] == {
-        "request_checksum_calculation": "when_supported", "response_checksum_validation": "when_supported", "addressing_style": "path",
-        "batch_delete": True, "region": "RegionOne",
+        "request_checksum_calculation": "when_supported",
+        "response_checksum_validation": "when_supported",
+        "addressing_style": "path",
+        "batch_delete": True,
+        "region": "RegionOne",
     }
     assert found["versions"] == {"boto3": "1.44.5", "botocore": "1.44.5"}
 
@@ -98,9 +114,11 @@ def probe(monkeypatch):
     def make(fails=(), exists=False):
         made = Probe(fails, exists)
         for name in CHECKS:
+
             def check(*arguments, name=name):
                 if name in fails or f"{name}_{arguments[-1] if arguments else ''}" in fails:
                     raise ValueError(f"{name} fails")
+
             monkeypatch.setattr(made, name, check)
         return made
 
@@ -159,7 +177,8 @@ def test_run_passes_parameters_on_standard_input(source, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("import boto3_is_not_here\ndef main(params): pass", "no_boto3"), ("def main(params):\n    raise ValueError('x')", "probe"),
+        ("import boto3_is_not_here\ndef main(params): pass", "no_boto3"),
+        ("def main(params):\n    raise ValueError('x')", "probe"),
         ("import time\ndef main(params):\n    time.sleep(30)", "timeout"),
     ],
 )
@@ -177,7 +196,8 @@ def test_run_without_interpreter(source):
 @pytest.mark.parametrize(
     ("place", "name", "venv"),
     [
-        ("lib/python3.13/site-packages", "boto3-1.44.5.dist-info", True), ("lib/python3/dist-packages", "boto3-1.44.5.egg-info", False),
+        ("lib/python3.13/site-packages", "boto3-1.44.5.dist-info", True),
+        ("lib/python3/dist-packages", "boto3-1.44.5.egg-info", False),
         ("lib/python3/dist-packages", "boto3-1.44.5+dfsg.dist-info", False),
     ],
 )

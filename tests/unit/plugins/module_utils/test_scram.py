@@ -35,9 +35,7 @@ def test_a_server_that_skips_the_challenge() -> None:
         client().verify(b"v=")
 
 
-@pytest.mark.parametrize(
-    "challenge", [b"", b"r=other,s=AAAA,i=4096", b"r=rOprNGfwEbeRWgbNEkqOx,s=AAAA,i=many", b"r=rOprNGfwEbeRWgbNEkqOx,s=AAAA,i=0", b"\xff"]
-)
+@pytest.mark.parametrize("challenge", [b"", b"r=other,s=AAAA,i=4096", b"r=rOprNGfwEbeRWgbNEkqOx,s=AAAA,i=many", b"r=rOprNGfwEbeRWgbNEkqOx,s=AAAA,i=0", b"\xff"])
 def test_a_challenge_that_is_none(challenge: bytes) -> None:
     with pytest.raises(_scram.ScramError, match="challenge"):
         client().final(challenge)
