@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 
 import docker
@@ -65,7 +66,7 @@ def by_shell(client: docker.DockerClient, site: Site, before: dict[str, set[str]
     for name in ours:
         if lacking := ours[name] - theirs[name]:
             raise TestbedError(f"the shell script ended without these {name}, so the comparison does not count: {', '.join(sorted(lacking))}.")
-    stamps = [line.split(maxsplit=1) for line in output.splitlines() if line[:1].isdigit()]
+    stamps = re.findall(r"^(\d{10}\.\d+) (\w+)$", output, re.MULTILINE)  # programs print lines that begin with a date, too
     result["steps"] = {name: round(float(later[0]) - float(stamp), 1) for (stamp, name), later in itertools.pairwise(stamps)}
     testbed.down(client, [machine.name])
     return result
