@@ -17,7 +17,7 @@ def up(client: docker.DockerClient, options: argparse.Namespace) -> None:
     """Start the platforms that stdin lists as JSON; print an inventory."""
     platforms = json.load(sys.stdin)
     needs = {need for platform in platforms for need in platform.get("needs", [])}
-    extra = {**(store.ensure(client) if "store" in needs else {}), **(cloud.ensure(client) if "cloud" in needs else {})}
+    extra = {**(store.ensure(client) if "store" in needs else {}), **(cloud.ensure(client, "swift" in needs) if {"cloud", "swift"} & needs else {})}
     present = [platform for platform in platforms if "image" in platform]
     started = machines.up(client, present, options.purpose)
     absent = [platform for platform in platforms if "image" not in platform]

@@ -16,7 +16,7 @@ from ..engine import CACHE, LABEL, TestbedError, say
 from . import authority, catalogue, contents, control, facts, files, services
 
 TAG = "labtrack/cloud"
-NOT_IN_IMAGE = ("command.py", "control.py", "faults.py", "store.py", "variants.py")
+NOT_IN_IMAGE = ("command.py", "control.py", "faults.py", "store.py", "swift.py", "variants.py")
 NORMAL = ["/lib/systemd/systemd"]
 CONFIGURE = [*NORMAL, "--unit=basic.target"]
 
@@ -95,7 +95,7 @@ def rendered(password: str) -> dict[str, str]:
         "volume_type": facts.VOLUME_TYPE,
         "password": password,
         "rabbit": f"rabbit://openstack:{password}@127.0.0.1:5672/",
-        "apis": [*services.APIS, services.Store()],
+        "apis": [*services.APIS, *services.STORES],
         "units": " ".join(["cloud-network", *services.unit_names()]),
         "database": lambda name: f"mysql+pymysql://{owner.get(name, name)}:{password}@127.0.0.1/{name}?charset=utf8",
         "service_login": lambda user: login.format(user=user),

@@ -14,7 +14,7 @@ import requests
 
 from .. import images
 from ..engine import CACHE, LABEL, TestbedError, say
-from . import build, catalogue, control, facts, faults, files, store, variants
+from . import build, catalogue, control, facts, faults, files, store, swift, variants
 
 STORE_SECONDS = 180
 
@@ -24,6 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     start = actions.add_parser("up", help="start it, unless it runs; print its coordinates")
     start.add_argument("--variant", action="append", default=[], choices=variants.VARIANTS, help="switch this on")
+    start.add_argument("--swift", action="store_true", help="with OpenStack Swift as a second object store")
     stop = actions.add_parser("down", help="remove it; refuses while somebody has servers or volumes in it")
     stop.add_argument("--force", action="store_true", help="remove their servers and volumes, too")
     actions.add_parser("status", help="list its containers and faults")
@@ -43,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(client: docker.DockerClient, options: argparse.Namespace) -> None:
     """Do what the command line says."""
     if options.action == "up":
-        print(json.dumps(ensure(client), indent=1))
+        print(json.dumps(ensure(client, options.swift), indent=1))
         for name in options.variant:
             variants.VARIANTS[name](client, True)
     elif options.action == "down":
@@ -58,13 +59,15 @@ def run(client: docker.DockerClient, options: argparse.Namespace) -> None:
         status(client)
 
 
-def ensure(client: docker.DockerClient) -> dict[str, Any]:
-    """Start the cloud unless it runs; return what scenarios need, as inventory variables."""
+def ensure(client: docker.DockerClient, with_swift: bool = False) -> dict[str, Any]:
+    """Start the cloud unless it runs, and Swift if it is asked for; return what scenarios need, as inventory variables."""
     CACHE.mkdir(exist_ok=True)
     with (CACHE / "cloud.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _runs(client):
             _start(client)
+        if with_swift:
+            swift.ensure(client)
     return variables()
 
 
@@ -76,6 +79,7 @@ def variables() -> dict[str, Any]:
         "testbed_cloud_auth_url": facts.AUTH_URL,
         "testbed_cloud_region": facts.REGION,
         "testbed_cloud_s3_endpoint": facts.S3_ENDPOINT,
+        "testbed_cloud_swift_endpoint": facts.SWIFT_ENDPOINT,
         "testbed_cloud_external_network": facts.EXTERNAL_NETWORK,
         "testbed_cloud_image": facts.IMAGE,
         "testbed_cloud_flavor": next(iter(facts.FLAVORS)),

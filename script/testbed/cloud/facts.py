@@ -9,6 +9,7 @@ from ..engine import CACHE
 
 CONTROL = "labtrack-cloud"  # container of the control plane
 STORE = "labtrack-cloud-store"  # container of the object store
+SWIFT = "labtrack-cloud-swift"  # container of the other object store
 NETWORK = "labtrack-cloud"  # the external network: floating IPs are addresses of it
 SUBNET = "172.30.98.0/24"
 PREFIX = 24
@@ -18,6 +19,8 @@ FLOATING_RANGE = ("172.30.98.100", "172.30.98.199")
 ADDRESS = "172.30.98.10"
 STORE_ADDRESS = "172.30.98.20"
 STORE_PORT = 7480
+SWIFT_ADDRESS = "172.30.98.21"
+SWIFT_PORT = 8080
 
 REGION = "RegionOne"
 EXTERNAL_NETWORK = "Public-Network"
@@ -26,6 +29,7 @@ IMAGE = "Debian-13"
 FLAVORS = {"p1-1.5gb": (1, 1536), "p1-3gb": (1, 3072), "p2-4gb": (2, 4096)}
 AUTH_URL = f"https://{ADDRESS}:5000/v3"
 S3_ENDPOINT = f"https://{ADDRESS}:{STORE_PORT}"
+SWIFT_ENDPOINT = f"https://{ADDRESS}:{SWIFT_PORT}"
 
 # in the control plane's container
 CA_SOURCE = "etc/labtrack-cloud/ca.pem"

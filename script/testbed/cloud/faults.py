@@ -20,6 +20,7 @@ SERVICES = {
     "volume": "cinder",
     "network": "neutron",
     "object-store": "store",
+    "swift": "swift",
 }
 STATUSES = (400, 401, 403, 404, 409, 429, 500, 503, 504)
 TELL = """

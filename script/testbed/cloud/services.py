@@ -43,11 +43,16 @@ class Daemon:
 
 @dataclass(frozen=True)
 class Store:
-    """The object store, in a container of its own."""
+    """An object store, in a container of its own."""
 
-    name: str = "store"
-    port: int = facts.STORE_PORT
-    backend: str = f"{facts.STORE_ADDRESS}:{facts.STORE_PORT}"
+    name: str
+    port: int
+    address: str
+
+    @property
+    def backend(self) -> str:
+        """Where the proxy finds it."""
+        return f"{self.address}:{self.port}"
 
 
 NEUTRON = "--config-file /etc/neutron/neutron.conf"
@@ -60,6 +65,7 @@ APIS = (
     Api("cinder", 8776, "cinder", "cinder-wsgi"),
     Api("neutron", 9696, "neutron", "neutron-api", threads=4, arguments=f"{NEUTRON} {ML2}"),
 )
+STORES = (Store("store", facts.STORE_PORT, facts.STORE_ADDRESS), Store("swift", facts.SWIFT_PORT, facts.SWIFT_ADDRESS))
 # not public: Neutron's agents pass the servers' requests on
 METADATA = Api("nova-metadata", 8775, "nova", "nova-metadata-wsgi", threads=1)
 DAEMONS = (

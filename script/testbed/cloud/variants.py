@@ -12,8 +12,9 @@ import openstack
 import yaml
 
 from .. import machines
-from . import contents, facts, faults
+from . import catalogue, contents, facts, faults, swift
 
+SWIFT_URL = f"{facts.SWIFT_ENDPOINT}/v1/AUTH_%(project_id)s"
 INSIDE_AUTH_URL = f"http://{facts.ADDRESS}:35357/v3"  # past the proxy's refusals
 
 
@@ -34,6 +35,16 @@ def no_object_store(_client: docker.DockerClient, on: bool) -> None:
     identity = administrator().identity
     service = next(identity.services(type="object-store"))
     identity.update_service(service, is_enabled=not on)
+
+
+def swift_store(client: docker.DockerClient, on: bool) -> None:
+    """The catalogue's object store is Swift, which is started if need be; it goes on running."""
+    if on:
+        swift.ensure(client)
+    identity = administrator().identity
+    service = next(identity.services(type="object-store"))
+    for endpoint in identity.endpoints(service_id=service.id):
+        identity.update_endpoint(endpoint, url=SWIFT_URL if on else catalogue.SERVICES["object-store"][1])
 
 
 def quota_exhausted(_client: docker.DockerClient, on: bool) -> None:
@@ -66,6 +77,7 @@ def no_metadata(client: docker.DockerClient, on: bool) -> None:
 VARIANTS: dict[str, Callable[[docker.DockerClient, bool], None]] = {
     "no-password": no_password,
     "no-object-store": no_object_store,
+    "swift-store": swift_store,
     "quota-exhausted": quota_exhausted,
     "no-floating-ips": no_floating_ips,
     "no-metadata": no_metadata,
