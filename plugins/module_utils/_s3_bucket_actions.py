@@ -14,6 +14,10 @@ OURS = ("labtrack-noncurrent", "labtrack-abort-multipart")
 UNSUPPORTED = ("NotImplemented", "MethodNotAllowed", "AccessDenied", "XNotImplemented", "UnsupportedOperation")
 
 
+class UnsupportedError(Exception):
+    """The store answers, but not to what it was asked."""
+
+
 class Actions:
     """One method for each action of the plan."""
 
@@ -51,12 +55,15 @@ class Actions:
     def lifecycle(self, value):
         """Our rules; rules of others stay."""
         try:
-            rules = self.client.get_bucket_lifecycle_configuration(Bucket=self.bucket)["Rules"]
+            before = self.client.get_bucket_lifecycle_configuration(Bucket=self.bucket).get("Rules")
         except self.client.exceptions.ClientError as error:
             if error.response["Error"]["Code"] not in ("NoSuchLifecycleConfiguration", "NoSuchLifecycle"):
                 raise
-            rules = []
-        rules = [rule for rule in rules if rule.get("ID") not in OURS]
+            before = []
+        # Swift 2.30 overlooks the word: it lists the bucket instead, and a deletion of its rules would delete the bucket
+        if before is None:
+            raise UnsupportedError
+        rules = [rule for rule in before if rule.get("ID") not in OURS]
         days = {
             "noncurrent_days": ("NoncurrentVersionExpiration", "NoncurrentDays"),
             "abort_multipart_days": ("AbortIncompleteMultipartUpload", "DaysAfterInitiation"),
@@ -66,7 +73,7 @@ class Actions:
                 rules.append({"ID": rule_id, "Status": "Enabled", "Filter": {"Prefix": ""}, action: {key: value[name]}})
         if rules:
             self.client.put_bucket_lifecycle_configuration(Bucket=self.bucket, LifecycleConfiguration={"Rules": rules})
-        else:
+        elif before:
             self.client.delete_bucket_lifecycle(Bucket=self.bucket)
 
     def policy(self, value):
@@ -100,6 +107,8 @@ def main(params):
         try:
             getattr(actions, name)(value)
             done.append(name)
+        except UnsupportedError:
+            unsupported.append(name)
         except (ClientError, BotoCoreError, ValueError) as error:
             code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
             if name not in ("versioning", "lifecycle") or code not in UNSUPPORTED:

@@ -31,6 +31,7 @@ REFUSALS = {
     "unmarked": "{name} is '{bucket}': it has objects, but not from this site. Accepted: a new, empty or own bucket. Choose another name; if MLflow may use "
     "and expire what is in it, set object_store_bucket_adopt: true.",
 }
+NO_POLICIES = "{policy} is given: the store has no bucket policies, as the doctor found. Accepted for this store: an empty one. Remove it."
 
 
 def fingerprint(params: dict[str, t.Any], boto3_version: str) -> str:
@@ -95,10 +96,13 @@ def look(params: dict[str, t.Any], capabilities: dict[str, t.Any]) -> dict[str, 
     names = {"bucket": "bucket", "policy": "policy", **params["variable_names"]}
     values = {"name": names["bucket"], "bucket": params["bucket"], "site": marker["site"], "instance": marker["instance"]}
     refusal = REFUSALS[reason].format(**values) if reason else ""
+    if params["policy"] and not refusal and capabilities.get("policy") is False:
+        refusal = NO_POLICIES.format(**names)
     if params["policy"] and not refusal:
         refusal = "; ".join(problems(params["policy"], params["bucket"]))
         refusal = refusal and f"{names['policy']} is refused: {refusal}. Accepted: a policy for this bucket that names whom it allows what. Change it."
     exists = found["status"] in ("empty", "unmarked", "marked")
-    config = configuration(reader, params["bucket"]) if exists and not refusal else {"versioning": False, "lifecycle": {}, "policy": {}}
+    no_rules = all(capabilities.get(name) is False for name in ("lifecycle_noncurrent", "lifecycle_abort_multipart"))
+    config = configuration(reader, params["bucket"], no_rules) if exists and not refusal else {"versioning": False, "lifecycle": {}, "policy": {}}
     pending = {} if refusal else plan(params, found["status"], config, capabilities)
     return {"status": found["status"], "refusal": refusal, "pending": pending, "clock_skew_seconds": reader.clock_skew_seconds}

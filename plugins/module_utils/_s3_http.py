@@ -139,7 +139,10 @@ class Reader:
         }
         if answer.code in kinds:
             skew = f"{self.clock_skew_seconds} s" if self.clock_skew_seconds is not None else "unknown"
-            raise StoreError(kinds[answer.code], skew if answer.code == "RequestTimeTooSkewed" else answer.code)
+            # Amazon and Swift: "the region 'x' is wrong; expecting 'y'"
+            region = re.search(rb"expecting (?:'|&apos;|&#39;)([A-Za-z0-9_-]+)", answer.body)
+            details = {"RequestTimeTooSkewed": skew, "AuthorizationHeaderMalformed": f"it expects '{region.group(1).decode()}'" if region else answer.code}
+            raise StoreError(kinds[answer.code], details.get(answer.code, answer.code))
         if not answer.code:
             raise StoreError("not_s3", f"status {answer.status}")
 

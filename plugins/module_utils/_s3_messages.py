@@ -19,7 +19,12 @@ MESSAGES = {
     "ca_missing": ("ca_file", "there is no such file on the machine", "the path of a PEM file, or empty", "Put the CA there, or correct the path."),
     "ca_unusable": ("ca_file", "the file holds no certificate that can be read", "a PEM file", "Replace it."),
     "access_key": ("access_key", "the store does not know this key", "a key of this store", "Check for a key of another site, or one that was revoked."),
-    "secret_key": ("secret_key", "it does not belong to the access key", "the secret of that key", "Enter both again, without spaces or quotes."),
+    "secret_key": (
+        "secret_key",
+        "it does not belong to the access key, or the store does not know that key",
+        "the secret of a key of this store",
+        "Enter both again, without spaces or quotes.",
+    ),
     "clock": ("endpoint", "the clocks of the machine and the store are too far apart", "at most 15 minutes", "Set the clock: 'timedatectl'."),
     "region": ("region", "the store expects another region", "the store's region", "Ask the operators; Ceph takes any, OpenStack often RegionOne."),
     "denied": ("bucket", "the key may not use this bucket", "a bucket of the key's own project", "Names are shared by all: choose another one."),

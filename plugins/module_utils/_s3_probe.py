@@ -85,6 +85,15 @@ class Probe:
         found = client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         expect(hashlib.sha256(found).digest() == hashlib.sha256(body).digest(), "the object came back changed")
 
+    def last_part(self, client):
+        """The highest part number of S3: where a store ends earlier, large artifacts do not fit."""
+        where = {"Bucket": self.bucket, "Key": f"{self.prefix}parts"}
+        where["UploadId"] = client.create_multipart_upload(**where)["UploadId"]
+        try:
+            client.upload_part(**where, PartNumber=10_000, Body=b"x")
+        finally:
+            client.abort_multipart_upload(**where)
+
     def ranged(self, client, mode):
         """A part of an object."""
         answer = client.get_object(Bucket=self.bucket, Key=f"{self.prefix}small-{mode}", Range="bytes=100-199")
@@ -179,6 +188,7 @@ class Probe:
         self.step("ranged_get", self.ranged, client, good[0])
         if self.step("list", self.listing, client):
             self.step("batch_delete", self.batch_delete, client)
+        self.step("parts_10000", self.last_part, client)
         self.step("presigned", self.presigned, client)
         self.step("addressing_virtual", self.virtual)
         if self.own_bucket:

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
-DOCTOR_VERSION = 1
+DOCTOR_VERSION = 2
 CAPABILITIES = [
     "create_bucket",
     "ranged_get",
     "list",
     "batch_delete",
+    "parts_10000",
     "presigned",
     "policy",
     "versioning",
@@ -25,10 +27,11 @@ MODES = ("when_supported", "when_required")
 REQUIRED = {"ranged_get": "read a part of an object", "list": "list objects in pages"}
 OPTIONAL = {
     "batch_delete": "It cannot delete several objects in one call: 'mlflow gc' needs single deletes.",
+    "parts_10000": "An upload may not have 10,000 parts: artifacts of many GB cannot be stored.",
     "presigned": "Presigned links do not work: artifacts have to pass through the tracking server.",
     "policy": "It has no bucket policies: object_store_bucket_policy cannot be used.",
     "versioning": "It keeps no versions: a deleted artifact cannot be brought back.",
-    "lifecycle_noncurrent": "It cannot expire old versions: they fill the bucket.",
+    "lifecycle_noncurrent": "It cannot expire old versions: with versioning, what was deleted or overwritten fills the bucket.",
     "lifecycle_abort_multipart": "It cannot remove unfinished uploads: they fill the bucket.",
     "create_bucket": "The key may not make buckets: versioning, lifecycle and policy could not be tried.",
 }
@@ -37,7 +40,7 @@ OPTIONAL = {
 def why(result: dict[str, t.Any]) -> str:
     """Cause in brackets."""
     cause = result.get("code") or result.get("error") or ""
-    detail = result.get("detail", "")
+    detail = re.sub(r"^An error occurred \(.*?\) when calling the .*? operation: ", "", result.get("detail", "")).rstrip(".")
     return f" ({cause}: {detail})" if cause and detail else ""
 
 

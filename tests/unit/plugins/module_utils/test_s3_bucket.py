@@ -89,6 +89,39 @@ def test_configuration_of_a_store_that_has_none():
     assert states.configuration(Store(), "b") == NOTHING
 
 
+@pytest.mark.parametrize("body", [LISTING % OBJECT, (LISTING % (OBJECT * 9))[:200]], ids=["a list of objects", "a list that was cut off"])
+def test_a_list_of_objects_is_no_lifecycle(body):
+    assert states.configuration(Store(lifecycle=(200, body)), "b") == NOTHING
+
+
+def test_a_store_without_lifecycle_is_not_asked():
+    assert states.configuration(Store(lifecycle=(200, LIFECYCLE)), "b", without_lifecycle=True) == NOTHING
+
+
+@pytest.fixture
+def look(monkeypatch):
+    """Look at a bucket of this site on a store that has all."""
+    marked = Store(list_type=(200, LISTING % OBJECT), marker=(200, '{"site": "lab", "instance": "main"}'), lifecycle=(200, LIFECYCLE))
+    marked.clock_skew_seconds = 0.0
+    monkeypatch.setattr(plan, "Reader", lambda *arguments: marked)
+    return lambda capabilities, **change: plan.look({**PARAMS, "secret_key": "s", "versioning": False, **change}, capabilities)
+
+
+@pytest.mark.parametrize(
+    ("noncurrent", "abort", "pending"), [(True, True, {}), (False, True, {"lifecycle": {"abort_multipart_days": 3}}), (False, False, {}), (None, None, {})]
+)
+def test_rules_are_compared_as_far_as_the_store_has_them(look, noncurrent, abort, pending):
+    found = look({"lifecycle_noncurrent": noncurrent, "lifecycle_abort_multipart": abort})
+    assert (found["pending"], found["refusal"]) == (pending, "")
+
+
+@pytest.mark.parametrize(("policy", "refused"), [(None, False), (True, False), (False, True)])
+def test_a_policy_for_a_store_that_has_none_is_refused(look, policy, refused):
+    found = look({"policy": policy}, policy=statement(), variable_names={"policy": "object_store_bucket_policy"})
+    assert ("object_store_bucket_policy is given: the store has no bucket policies" in found["refusal"]) is refused
+    assert ("policy" in found["pending"]) is not refused
+
+
 @pytest.mark.parametrize(
     ("found", "adopt", "reason"),
     [

@@ -85,6 +85,18 @@ def test_last_rule(run):
     run({"lifecycle": {}}, ("get_bucket_lifecycle_configuration", {"Rules": [OLD]}, {"Bucket": "b"}), ("delete_bucket_lifecycle", {}, {"Bucket": "b"}))
 
 
+@pytest.mark.parametrize("wanted", [{"abort_multipart_days": 3}, {}])
+def test_a_store_that_overlooks_lifecycle_is_asked_no_more(run, wanted):
+    # Swift 2.30 lists the bucket; a deletion of its rules would be one of the bucket
+    result = run({"lifecycle": wanted}, ("get_bucket_lifecycle_configuration", {}, {"Bucket": "b"}))
+    assert result["unsupported"] == ["lifecycle"] and not result["failed"]
+
+
+def test_no_rules_are_not_deleted(run):
+    result = run({"lifecycle": {}}, ("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration", {"Bucket": "b"}))
+    assert result["done"] == ["lifecycle"]
+
+
 def test_what_the_store_cannot_is_no_failure(run):
     result = run({"versioning": True}, ("put_bucket_versioning", "NotImplemented", ANY_VERSIONING))
     assert result == {"done": [], "unsupported": ["versioning"], "failed": "", "error": ""}

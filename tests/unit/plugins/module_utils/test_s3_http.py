@@ -84,6 +84,21 @@ def test_answers_about_the_key_are_errors(server, code, kind):
     assert error.value.kind == kind
 
 
+@pytest.mark.parametrize(
+    ("message", "detail"),
+    [
+        ("The authorization header is malformed; the region 'x' is wrong; expecting 'RegionOne'", "it expects 'RegionOne'"),
+        ("the region &apos;x&apos; is wrong; expecting &apos;eu-west-1&apos;", "it expects 'eu-west-1'"),
+        ("", "AuthorizationHeaderMalformed"),
+    ],
+)
+def test_the_region_that_the_store_expects_is_named(server, message, detail):
+    server.answer = (400, error_body("AuthorizationHeaderMalformed").replace(b"<Message/>", f"<Message>{message}</Message>".encode()), {})
+    with pytest.raises(StoreError) as error:
+        reader(server).get("/bucket")
+    assert (error.value.kind, error.value.detail) == ("region", detail)
+
+
 @pytest.mark.parametrize("code", ["AccessDenied", "NoSuchBucket", "NoSuchKey"])
 def test_answers_about_the_bucket_are_results(server, code):
     server.answer = (404, error_body(code), {})

@@ -22,6 +22,7 @@ ALL = [
     "ranged_get",
     "list",
     "batch_delete",
+    "parts_10000",
     "presigned",
     "policy",
     "versioning",
@@ -69,6 +70,18 @@ def test_single_deletes():
     assert "mlflow gc" in found["findings"][0]
 
 
+def test_the_cause_is_told_once():
+    said = {**BAD, "code": "NotImplemented", "detail": "An error occurred (NotImplemented) when calling the PutBucketPolicy operation: Not here."}
+    found = judge({"results": {**dict.fromkeys(ALL, GOOD), "policy": said}, "versions": {}}, "RegionOne")
+    assert found["findings"] == ["It has no bucket policies: object_store_bucket_policy cannot be used (NotImplemented: Not here)."]
+
+
+def test_uploads_that_end_early():
+    found = verdict(["parts_10000"])
+    assert found["usable"] and found["capabilities"]["parts_10000"] is False
+    assert found["findings"][0].startswith("An upload may not have 10,000 parts")
+
+
 @pytest.mark.parametrize("bad", [["list"], ["ranged_get"], [name for name in ALL if name.startswith(("put_get", "multipart"))]])
 def test_unusable_stores(bad):
     found = verdict(bad)
@@ -104,7 +117,7 @@ class Probe(_s3_probe.Probe):
         self.cleaned.append((self.bucket, self.prefix, self.own_bucket))
 
 
-CHECKS = ("put_get", "multipart", "ranged", "listing", "batch_delete", "presigned", "policy", "lifecycle", "versioning", "virtual")
+CHECKS = ("put_get", "multipart", "ranged", "listing", "batch_delete", "last_part", "presigned", "policy", "lifecycle", "versioning", "virtual")
 
 
 @pytest.fixture
