@@ -1,7 +1,7 @@
 # Copyright (c) 2026, labtrack contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make and configure a bucket. Runs by C(_s3_python) in the Python of the MLflow release: nothing but boto3 is imported."""
+"""Make, configure or delete a bucket. Runs by C(_s3_python) in the Python of the MLflow release: nothing but boto3 is imported."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Actions:
         place = {"endpoint_url": params["endpoint"], "region_name": params["region"], "verify": params["ca_file"] or None}
         self.client = boto3.session.Session().client("s3", config=Config(**options), **keys, **place)
         self.bucket, self.region, self.endpoint = params["bucket"], params["region"], params["endpoint"]
+        self.batches, self.deleted = True, 0
 
     def create(self, _value):
         """Make the bucket, private. AWS alone wants its region named."""
@@ -97,6 +98,46 @@ class Actions:
             self.client.delete_object(Bucket=self.bucket, Key=key)
             raise ValueError(f"the policy locks this site out ({error}); the earlier policy is back") from error
 
+    def delete(self, _value):
+        """All versions of all objects, the marker's last: an interrupted run knows by it whose bucket it is. Then the bucket."""
+        for upload in self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", []):
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        marker = []
+        for items in self._versions():
+            marker += [item for item in items if item["Key"] == MARKER]
+            self._remove([item for item in items if item["Key"] != MARKER])
+        self._remove(marker)
+        self.client.delete_bucket(Bucket=self.bucket)
+
+    def _versions(self):
+        """Pages of what can be deleted; without versions where the store knows none."""
+        try:
+            for page in self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket):
+                found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+                yield [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
+        except self.client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in UNSUPPORTED:
+                raise
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
+                yield [{"Key": item["Key"]} for item in page.get("Contents", [])]
+
+    def _remove(self, items):
+        """At most 1000 in one request; one by one where the store refuses that."""
+        if items and self.batches:
+            try:
+                failed = self.client.delete_objects(Bucket=self.bucket, Delete={"Objects": items, "Quiet": True}).get("Errors", [])
+                if failed:
+                    raise ValueError(f"'{failed[0].get('Key')}' cannot be deleted: {failed[0].get('Code')}")
+                self.deleted += len(items)
+                return
+            except self.client.exceptions.ClientError:
+                self.batches = False
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda item: self.client.delete_object(Bucket=self.bucket, **item), items))
+        self.deleted += len(items)
+
 
 def main(params):
     """Entry point of C(_s3_python): do the actions, in order."""
@@ -114,4 +155,4 @@ def main(params):
             if name not in ("versioning", "lifecycle") or code not in UNSUPPORTED:
                 return {"done": done, "unsupported": unsupported, "failed": name, "error": f"{code} {error}".strip()[:300]}
             unsupported.append(name)
-    return {"done": done, "unsupported": unsupported, "failed": "", "error": ""}
+    return {"done": done, "unsupported": unsupported, "failed": "", "error": "", "deleted": actions.deleted}

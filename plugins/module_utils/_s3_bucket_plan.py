@@ -68,6 +68,8 @@ def wanted_lifecycle(params: dict[str, t.Any], capabilities: dict[str, t.Any]) -
 
 def plan(params: dict[str, t.Any], status: str, found: dict[str, t.Any], capabilities: dict[str, t.Any]) -> dict[str, t.Any]:
     """Actions by name, with what each needs, in the order in which they are done."""
+    if params.get("state") == "absent":
+        return {} if status == "absent" else {"delete": True}
     actions: dict[str, t.Any] = {}
     if status == "absent":
         actions["create"] = True

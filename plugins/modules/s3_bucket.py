@@ -14,13 +14,20 @@ description:
     without marker is refused; P(amazon.aws.s3_bucket#module) adopts what it finds.
   - Writes with the boto3 of the interpreter given; reads without boto3, so that a run without changes does not load it.
   - A policy is tried after it was put; when the key can no longer put, get, list and delete, the earlier policy is put back.
-  - Lifecycle rules of others stay. Nothing is ever deleted.
+  - Lifecycle rules of others stay. Nothing is deleted, unless O(state=absent).
 author: labtrack contributors (@labtrack)
 extends_documentation_fragment:
   - labtrack.mlflow.s3
   - labtrack.mlflow.s3.python
   - labtrack.mlflow.s3.bucket
 options:
+  state:
+    description:
+      - V(absent) deletes the bucket with all versions of all objects, and unfinished uploads. A bucket of another site is refused; so is one without marker,
+        unless O(adopt=true). The marker goes last, so that an interrupted run is repeated. O(timeout_seconds) has to be long enough for all objects.
+    type: str
+    choices: [present, absent]
+    default: present
   capabilities:
     description: What M(labtrack.mlflow.s3_doctor) found; what the store cannot do is left out.
     type: dict
@@ -43,6 +50,18 @@ EXAMPLES = r"""
     bucket: lab-mlflow
     site: lab
     python: /opt/labtrack/mlflow/main/current/bin/python
+
+- name: Delete the bucket with all that is in it
+  labtrack.mlflow.s3_bucket:
+    endpoint: https://object-arbutus.alliancecan.ca
+    access_key: "{{ site_s3_access_key }}"
+    secret_key: "{{ site_s3_secret_key }}"
+    bucket: lab-mlflow
+    site: lab
+    python: "{{ ansible_playbook_python }}"
+    state: absent
+    timeout_seconds: 86400
+  delegate_to: localhost
 """
 
 RETURN = r"""
@@ -58,6 +77,11 @@ unsupported:
   type: list
   elements: str
   sample: []
+deleted:
+  description: How many objects, their earlier versions included, were deleted with the bucket.
+  returned: success
+  type: int
+  sample: 0
 """
 
 from ansible_collections.labtrack.mlflow.plugins.module_utils import _s3_bucket_actions, _s3_python
@@ -73,7 +97,7 @@ def apply(module):
     found = look(params, params["capabilities"])
     if found["refusal"]:
         module.fail_json(msg=found["refusal"], done=[], unsupported=[])
-    result = {"done": list(found["pending"]), "unsupported": [], "failed": "", "error": ""}
+    result = {"done": list(found["pending"]), "unsupported": [], "failed": "", "error": "", "deleted": 0}
     if found["pending"] and not module.check_mode:
         result = _s3_python.run(params["python"], _s3_bucket_actions, {**connection(params), "actions": found["pending"]}, params["timeout_seconds"])
     if result["failed"]:
@@ -82,12 +106,15 @@ def apply(module):
         module.fail_json(msg=message.format(**values), done=result["done"], unsupported=result["unsupported"])
     before = dict.fromkeys(result["done"])
     after = {name: found["pending"][name] for name in result["done"]}
-    module.exit_json(changed=bool(result["done"]), done=result["done"], unsupported=result["unsupported"], diff={"before": before, "after": after})
+    module.exit_json(
+        changed=bool(result["done"]), done=result["done"], unsupported=result["unsupported"], deleted=result["deleted"], diff={"before": before, "after": after}
+    )
 
 
 def main():
     """Module entry point."""
-    module = module_for({**CONNECTION, **PYTHON, **OPTIONS, "capabilities": {"type": "dict", "default": {}}})
+    own = {"capabilities": {"type": "dict", "default": {}}, "state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
+    module = module_for({**CONNECTION, **PYTHON, **OPTIONS, **own})
     try:
         apply(module)
     except StoreError as error:

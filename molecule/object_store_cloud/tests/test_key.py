@@ -122,10 +122,14 @@ def test_given_keys_are_not_rotated(play, record):
     assert "site_s3_secret_key" in words(done).partition("SUMMARY")[2]
 
 
-def test_absent_keeps_the_key_unless_told_otherwise(host, play, record, keys):
+def test_absent_keeps_the_key_unless_told_twice(host, play, record, keys):
     access = record()["access_key"]
     assert changed(play("entry.yml", entry="absent")) > 0
     assert access in keys() and RECORD.exists()
-    assert changed(play("entry.yml", entry="absent", object_store_destroy_credential=True)) == 1
+    wrong = play("entry.yml", entry="absent_data", object_store_destroy_data=True, object_store_destroy_confirm="another")
+    assert wrong.returncode and "object_store_destroy_confirm is 'another'" in words(wrong)
+    assert access in keys() and RECORD.exists()
+    twice = {"object_store_destroy_data": True, "object_store_destroy_confirm": "object-store-cloud"}
+    assert changed(play("entry.yml", entry="absent_data", **twice)) == 2, "bucket and key"
     assert access not in keys() and not RECORD.exists()
-    assert changed(play("entry.yml", entry="absent", object_store_destroy_credential=True)) == 0
+    assert changed(play("entry.yml", entry="absent_data", **twice)) == 0
