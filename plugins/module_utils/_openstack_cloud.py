@@ -57,6 +57,7 @@ class Cloud:
 
     def __init__(self, send: t.Callable[[str, str, str, Json | None], Reply], access: Access, patience: Patience) -> None:
         self.send, self.access, self.patience = send, access, patience
+        self.unsure = False  # whether something may have been made twice
 
     @staticmethod
     def pause(patience: Patience, problem: str, least: float = 0.0) -> None:
@@ -133,6 +134,7 @@ class Cloud:
             found = find() if lost else None
             if found:
                 return found
+            self.unsure = self.unsure or lost
             self.pause(patience, problem, least)
 
     def act(self, service: str, path: str, body: Json, accepted: tuple[int, ...] = ()) -> Json:

@@ -7,13 +7,36 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_cloud import Json
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_machine import delete_keypair, delete_server
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_network import KINDS
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_steps import Step, Work, lock
-from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_volumes import delete_volume
+from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_volumes import delete_volume, discard
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_wanted import is_marked
 
 OF_THE_NETWORK = ("network:router_interface", "network:router_interface_distributed", "network:ha_router_replicated_interface", "network:dhcp")
+
+
+def spare_steps(work: Work) -> t.Iterator[Step]:
+    """What was made twice, because an answer was lost."""
+    for kind, item in work.found.spare:
+        name = item.get("name") or item.get("floating_ip_address") or item["id"]
+        yield Step("delete", f"{kind} {name}", delete_spare(kind, item), f"{item['id']} was made twice, and never used")
+
+
+def delete_spare(kind: str, item: Json) -> t.Callable[[Work], None]:
+    """Deletes one of them."""
+    plurals = {single: plural for plural, _key, single in KINDS.values()}
+
+    def delete(work: Work) -> None:
+        if kind == "volume":
+            discard(work, item)
+        elif kind == "server":
+            work.cloud.delete("compute", f"/servers/{item['id']}")
+        else:
+            work.cloud.delete("network", f"/{plurals[kind]}/{item['id']}")
+
+    return delete
 
 
 def machine_steps(work: Work, why: str = "") -> t.Iterator[Step]:
@@ -64,6 +87,7 @@ def delete_site_network(work: Work) -> bool:
 def absent_steps(work: Work, delete_data: bool) -> t.Iterator[Step]:
     """Everything of this host."""
     found, name = work.found, work.wanted.name
+    yield from spare_steps(work)
     yield from machine_steps(work)
     if found.port:
         yield Step("delete", f"port {name}", delete_part("port"))

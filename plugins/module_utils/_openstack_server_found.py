@@ -11,6 +11,7 @@ import re
 
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_cloud import Cloud, Json
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_messages import ServerError
+from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_spare import without_spare
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_wanted import ROLE, Wanted, is_marked
 
 GONE = ("DELETED", "SOFT_DELETED")
@@ -21,7 +22,7 @@ HINT_NETWORK = "Name it; or let the role make one with openstack_server_network_
 
 @dataclasses.dataclass
 class Found:
-    """What is there. `conflicts` are (reason, detail, values), for a message each."""
+    """What is there. `conflicts` are (reason, detail, values), for a message each; `spare` are (kind, thing) that was made twice."""
 
     keypairs: list[Json] = dataclasses.field(default_factory=list)
     group: Json | None = None
@@ -38,6 +39,7 @@ class Found:
     image: Json | None = None
     flavor: Json | None = None
     conflicts: list[tuple[str, str, dict[str, str]]] = dataclasses.field(default_factory=list)
+    spare: list[tuple[str, Json]] = dataclasses.field(default_factory=list)
 
     def moving(self) -> list[str]:
         """What is on its way from one state to another."""
@@ -51,6 +53,9 @@ class Found:
     def pick(self, kind: str, items: list[Json], name: str, marks: dict[str, str]) -> Json | None:
         """Ours of a list; a name is given where others of that name stand in the way."""
         ours = [item for item in items if is_marked(item, marks)]
+        if len(ours) > 1:
+            ours, spare = without_spare(kind, ours, (self.port or {}).get("security_groups", ()))
+            self.spare += [(kind, item) for item in spare]
         if len(ours) > 1:
             raise ServerError("several", f"{len(ours)} {kind}s ({', '.join(item['id'] for item in ours)})")
         if name and not ours and any(item.get("name") == name for item in items):

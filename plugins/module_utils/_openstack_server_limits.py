@@ -110,5 +110,6 @@ def check_limits(cloud: Cloud, wanted: Wanted, found: Found) -> dict[str, dict[s
         free = limits[what].free if what in limits else None
         table[what] = {"needed": need, "free": free}
         if need and free is not None and free < need:
-            found.conflict("quota", f"{need} {what} would be made, {free} are free of {limits[what].most}")
+            none_ever = what == "floating IPs" and limits[what].most == 0
+            found.conflict("no_floating_ips" if none_ever else "quota", f"{need} {what} would be made, {free} are free of {limits[what].most}")
     return table

@@ -10,7 +10,7 @@ import ipaddress
 
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_cloud import Cloud, Json, RefusedError
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_messages import CloudError
-from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_absent import absent_steps, kept, machine_steps
+from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_absent import absent_steps, kept, machine_steps, spare_steps
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_choice import check_volume_types, check_zones, choose, choose_flavor
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_found import Finder, Found
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_limits import check_limits
@@ -42,6 +42,7 @@ def plan(work: Work) -> list[Step]:
     """
     steps = list(clear_steps(work))
     now = dataclasses.replace(work, found=dataclasses.replace(work.found, server=None) if steps else work.found)
+    steps += spare_steps(now)
     steps += [*keypair_steps(now), *network_steps(now)]
     if now.wanted.volume_gb:
         steps += volume_steps(now, "volume")
@@ -132,6 +133,8 @@ def present(cloud: Cloud, wanted: Wanted, params: Json, check_mode: bool, done: 
     if work.found.server and not check_mode:
         search = HostKeys(work, state["public_address"], recorded, scanner)
         keys, source = search.find(params["console_wait_seconds"], params["host_key_scan_enabled"], fresh=before != state["server_id"])
+    if cloud.unsure and not check_mode:
+        carry_out(work, list(spare_steps(dataclasses.replace(work, found=work.finder.look()))), check_mode, done)
     hosts = known_hosts(state["public_address"], keys)
     return {**state, "exists": bool(before) or not check_mode, "known_hosts": hosts, "host_key_source": source, "warnings": different, "kept": []}
 

@@ -117,6 +117,12 @@ SERVER: dict[str, Text] = {
     ),
     "image": ("image", "{detail}", "name, pattern or id of an image of Debian 12 or 13", "Take one of them ('openstack image list'), or upload one."),
     "network": ("network", "{detail}", "name or pattern of exactly one network of the project", "{hint}"),
+    "no_floating_ips": (
+        "floating_ip_enabled",
+        "the project may have no floating IPs ({detail})",
+        "true in a project that may have some, else false",
+        "Set it to false, and openstack_server_network to the external network, if servers may be attached to that; or ask for floating IPs.",
+    ),
     "public_key": (
         "public_key_file",
         "{detail}",

@@ -48,8 +48,13 @@ def leftover_steps(work: Work) -> t.Iterator[Step]:
 
 
 def delete_volume(work: Work, part: str) -> None:
-    """Delete it, and wait until its name and quota are free again."""
-    found = getattr(work.found, part)
+    """Delete it."""
+    discard(work, getattr(work.found, part))
+    setattr(work.found, part, None)
+
+
+def discard(work: Work, found: Json) -> None:
+    """Delete a volume, and wait until its name and quota are free again."""
 
     def look() -> Json:
         return (work.cloud.get("block_storage", f"/volumes/{found['id']}") or {}).get("volume") or {"status": "gone"}
@@ -61,7 +66,6 @@ def delete_volume(work: Work, part: str) -> None:
         state = work.cloud.wait(f"volume {found['id']}", look, lambda now: now["status"] in ends[1:])["status"]
     if state != "gone":
         raise ServerError("failed", f"volume {found['id']} cannot be deleted, it is {state}")
-    setattr(work.found, part, None)
 
 
 def ready_volume(work: Work, part: str, states: tuple[str, ...] = ("available",)) -> Json:

@@ -22,10 +22,11 @@ class KilledError(Exception):
 
 class FakeOpenStack:
     """`calls` are the changes that were asked for. `script` maps the number of a change to what happens instead:
-    a status, `lost` (carried out, the answer is lost) or `kill` (carried out, and the run ends there)."""
+    a status, `lost` (carried out, the answer is lost), `late` (the same, but carried out only after the next change) or `kill` (carried out, and the run ends
+    there)."""
 
     def __init__(self):
-        self.seconds, self.calls, self.script = 0.0, [], {}
+        self.seconds, self.calls, self.script, self.delayed = 0.0, [], {}, []
         self.numbers = itertools.count(1)
         self.things = {kind: {} for kind in ("servers", "volumes", "os-keypairs", "networks", "subnets", "routers", "ports", "security-groups", "floatingips")}
         self.images = [{"id": "img", "name": "Debian-13", "status": "active", "created_at": "2026-01-01", "min_disk": 2, "min_ram": 0}]
@@ -67,7 +68,12 @@ class FakeOpenStack:
         told = self.script.pop(len(self.calls), None)
         if isinstance(told, int):
             return Reply(told, {"error": {"message": f"told to say {told}"}})
+        if told == "late":
+            self.delayed.append((service, method, path, copy.deepcopy(body)))
+            raise NoAnswerError("Request timed out")
         reply = self.handle(service, method, path, body)
+        while self.delayed:
+            self.handle(*self.delayed.pop())
         if told == "lost":
             raise NoAnswerError("Connection aborted")
         if told == "kill":
@@ -111,6 +117,9 @@ class FakeOpenStack:
         if kind == "ports":
             thing["fixed_ips"] = [{"subnet_id": "s1", "ip_address": "10.0.0.5"}]
         if kind == "floatingips":
+            if any(other.get("port_id") == thing.get("port_id") for other in self.all(kind) if thing.get("port_id") and other is not thing):
+                del self.things[kind][thing["id"]]
+                return Reply(409, {"NeutronError": {"message": "Cannot associate floating IP, as that fixed IP already has a floating IP."}})
             if len(self.all("floatingips")) > self.quota["floatingip"]:
                 del self.things[kind][thing["id"]]
                 return Reply(409, {"NeutronError": {"message": "Quota exceeded for resources: ['floatingip'].", "type": "OverQuota"}})
@@ -118,6 +127,9 @@ class FakeOpenStack:
         if kind == "volumes":
             thing.update(status=self.broken or "creating", looks=0 if self.broken else self.build, attachments=[])
         if kind == "servers":
+            if self.things["ports"][thing["networks"][0]["port"]].get("device_id"):
+                del self.things[kind][thing["id"]]
+                return Reply(409, {"conflictingRequest": {"message": "Port is still in use."}})
             thing.update(status="BUILD", looks=self.build, flavor={"id": thing["flavorRef"]})
             self.things["ports"][thing["networks"][0]["port"]]["device_id"] = thing["id"]
             for boot in thing.get("block_device_mapping_v2", []):
@@ -134,6 +146,8 @@ class FakeOpenStack:
             for address in self.all("floatingips"):
                 address["port_id"] = None if address.get("port_id") == thing["id"] else address.get("port_id")
         if kind == "servers":
+            for port in self.all("ports"):
+                port["device_id"] = "" if port.get("device_id") == thing["id"] else port.get("device_id")
             for volume in self.all("volumes"):
                 if any(item["server_id"] == thing["id"] for item in volume["attachments"]):
                     volume.update(status="available", attachments=[])

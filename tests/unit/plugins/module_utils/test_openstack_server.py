@@ -236,8 +236,8 @@ def test_a_volume_in_error_is_replaced_only_if_it_never_held_data(stack, used):
     with pytest.raises(ServerError):
         make(stack)
     stack.broken = ""
-    for server in list(stack.things["servers"]):
-        del stack.things["servers"][server]
+    for server in stack.all("servers"):
+        stack.remove("servers", server)
     volume = stack.one("volumes")
     volume["metadata"].update({"labtrack_used": "true"} if used else {})
     if used:

@@ -84,6 +84,15 @@ def test_quota_of_the_network_is_compared(stack, kind, most, words):
     assert words in problems(stack)[0][1]
 
 
+@pytest.mark.parametrize(("most", "reason"), [(0, "no_floating_ips"), (2, "quota")])
+def test_a_project_that_may_have_no_floating_ip_is_told_what_to_do_instead(stack, most, reason):
+    for _ in range(most):
+        stack.add("floatingips", "", floating_ip_address="172.30.98.7", port_id="another")
+    stack.quota["floatingip"] = most
+    assert problems(stack)[0][0] == reason
+    assert problems(stack, floating_ip=False) == []
+
+
 @pytest.mark.parametrize(
     ("limit", "words"), [("maxTotalInstances", "1 instances"), ("maxTotalCores", "1 cores"), ("maxTotalRAMSize", "1536 MB"), ("maxTotalVolumes", "1 volumes")]
 )
