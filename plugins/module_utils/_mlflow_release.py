@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gzip
 import os
 import shutil
@@ -87,6 +89,14 @@ class Installer:
         elif self.index_url:
             options += ["--index-url", self.index_url]
         return options
+
+    @contextlib.contextmanager
+    def alone(self):
+        """One installation at a time: an interrupted run may have left one that goes on in the background. Waits for it."""
+        self.uv_dir.parent.mkdir(parents=True, exist_ok=True)
+        with (self.uv_dir.parent / "lock").open("w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _replace(self, target: Path, build) -> None:
         """Build below a temporary name, then rename: what was interrupted does not count."""

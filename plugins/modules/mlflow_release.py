@@ -133,12 +133,13 @@ def main() -> None:
         proxy=params["proxy"],
     )
     try:
-        installer.install_uv(params["uv_requirements_file"])
-        installer.install(params["name"], params["requirements_file"], params["server_dir"])
+        with installer.alone():
+            installer.install_uv(params["uv_requirements_file"])
+            installed = installer.install(params["name"], params["requirements_file"], params["server_dir"])
+            removed = installer.prune(params["keep"], {params["name"], *params["used"]})
     except (ReleaseError, OSError) as error:
         module.fail_json(msg=f"MLflow {params['name']} was not installed; what is running has not been touched. {error}")
-    removed = installer.prune(params["keep"], {params["name"], *params["used"]})
-    module.exit_json(changed=True, path=str(release), removed=removed)
+    module.exit_json(changed=installed or bool(removed), path=str(release), removed=removed)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import os
 from pathlib import Path
@@ -126,3 +127,11 @@ def test_only_large_texts_get_a_compressed_copy(tmp_path):
     release.compress(tmp_path)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.gz")) == ["deep/style.css.gz", "main.js.gz"]
     assert gzip.decompress((tmp_path / "main.js.gz").read_bytes()) == b"x" * 2000
+
+
+def test_one_installation_at_a_time(installer):
+    """The second one does not get the lock that the first one holds."""
+    with installer.alone(), (installer.uv_dir.parent / "lock").open("w") as second, pytest.raises(BlockingIOError):
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (installer.uv_dir.parent / "lock").open("w") as later:
+        fcntl.flock(later, fcntl.LOCK_EX | fcntl.LOCK_NB)
