@@ -154,7 +154,7 @@ def connect(arguments: Json, profile: Profile, patience: Patience) -> Cloud:
                 raise translated(login_error(error, auth, auth_type), profile) from error
         except CloudError as error:
             raise translated(error, profile) from error
-        except (AttributeError, TypeError, ValueError, OSError) as error:
+        except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError, OSError) as error:
             # openstacksdk passes on what a wrong value in clouds.yaml does to it
             raise ServerError("config", f"{type(error).__name__}: {error}") from error
     if not state or not url:

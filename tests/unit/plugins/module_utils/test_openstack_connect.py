@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import os
 from pathlib import Path
 
 import openstack.config.loader  # remembers the working directory when it is loaded: not that of a test
 import pytest
+from ansible_collections.labtrack.mlflow.plugins.module_utils import _openstack_connect as connecting
 from ansible_collections.labtrack.mlflow.plugins.module_utils._cloud_profiles import PROFILES
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_arguments import CLOUD, connect_arguments
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_cloud import Access, Cloud, RefusedError, said
@@ -139,6 +141,40 @@ def test_a_wrong_address(keystone):
     assert refusal(cloud="lab").reason in ("config", "unavailable")
 
 
+def test_a_login_without_keystone():
+    assert refusal(auth={"endpoint": "http://127.0.0.1:1"}, auth_type="none").reason == "config"
+
+
+def test_an_address_that_asks_for_a_login_is_no_keystone(keystone, monkeypatch):
+    monkeypatch.setattr(connecting, "check_address", told("config", "is no Keystone"))
+    write_clouds(keystone, lab={"auth": keystone.auth})
+    assert refusal(cloud="lab").detail == "is no Keystone"
+
+
+def test_a_value_that_openstacksdk_cannot_read(keystone):
+    write_clouds(keystone, lab={"auth": keystone.auth, "api_timeout": "soon"})
+    assert refusal(cloud="lab").reason == "config"
+
+
+def test_without_the_sdk(monkeypatch):
+    real = builtins.__import__
+
+    def missing(name, *arguments, **options):
+        if name.startswith("openstack"):
+            raise ImportError(f"No module named '{name}'")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    assert refusal(cloud="lab").reason == "sdk"
+
+
+def told(reason, detail):
+    def tell(*_arguments):
+        raise CloudError(reason, detail)
+
+    return tell
+
+
 @pytest.mark.parametrize(
     ("url", "profile", "reason"),
     [
@@ -217,6 +253,12 @@ def test_a_request_without_an_answer(error, kind, reason):
     with pytest.raises(kind) as caught:
         sender(error)[0]("compute", "GET", "/", None)
     assert getattr(caught.value, "reason", "") == reason
+
+
+def test_a_body_is_sent_as_json():
+    send, proxy = sender(Answer(202, b""))
+    assert send("compute", "POST", "/servers", {"server": {}}) == Reply(202, {})
+    assert proxy.asked[0][2]["json"] == {"server": {}}
 
 
 # retries
