@@ -102,9 +102,11 @@ class Plan:
     def finish(self, parts: t.Mapping[str, bytes | None]) -> bool:
         """Record the state; True when the service was not yet started with it."""
         current = digest(parts)
+        pending = current != self.record.data.get("applied")
         if not self.check:
-            self.record.save(current=current)
-        return current != self.record.data.get("applied")
+            # what is pending may be tried, and fail: then the service does not run with the earlier one any more
+            self.record.save(current=current, **({"applied": ""} if pending else {}))
+        return pending
 
     def _note(self, file: File, before: bytes | None, after: bytes) -> None:
         self.changed.append(file.dest)

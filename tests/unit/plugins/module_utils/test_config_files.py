@@ -110,6 +110,13 @@ def test_pending_until_applied_also_over_an_interrupted_run(record):
     assert Plan(again).finish({"a": b"2"})
 
 
+def test_the_way_back_from_a_configuration_that_failed_is_pending(record):
+    Plan(record).finish({"a": b"good"})
+    record.apply(check=False)
+    assert Plan(record).finish({"a": b"bad"}), "the service is started with it, and fails"
+    assert Plan(record).finish({"a": b"good"}), "it has to be started with this again"
+
+
 def test_the_record_is_for_root_alone(record):
     Plan(record).finish({})
     assert stat.S_IMODE(os.stat(record.path).st_mode) == 0o600
