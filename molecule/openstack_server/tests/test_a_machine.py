@@ -25,7 +25,7 @@ def server(lab):
 
 def test_the_record_is_plain_and_short():
     found = yaml.safe_load(record(HOST))
-    assert list(found) == ["ansible_host", "ansible_user", "site_public_address", "site_data_volume_id", "ansible_ssh_common_args"]
+    assert list(found) == ["ansible_host", "ansible_user", "site_public_address", "site_server_id", "site_data_volume_id", "ansible_ssh_common_args"]
     assert found["ansible_host"] == found["site_public_address"] and found["ansible_user"] == "debian"
     assert str(INVENTORY) not in record(HOST), "another clone of the site is elsewhere"
 
