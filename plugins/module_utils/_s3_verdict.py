@@ -27,7 +27,7 @@ MODES = ("when_supported", "when_required")
 REQUIRED = {"ranged_get": "read a part of an object", "list": "list objects in pages"}
 OPTIONAL = {
     "batch_delete": "It cannot delete several objects in one call: 'mlflow gc' needs single deletes.",
-    "parts_10000": "An upload may not have 10,000 parts: artifacts of many GB cannot be stored.",
+    "parts_10000": "An upload may not have 10,000 parts: artifacts of many GB may not fit.",
     "presigned": "Presigned links do not work: artifacts have to pass through the tracking server.",
     "policy": "It has no bucket policies: object_store_bucket_policy cannot be used.",
     "versioning": "It keeps no versions: a deleted artifact cannot be brought back.",
