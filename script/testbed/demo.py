@@ -15,7 +15,7 @@ from pathlib import Path
 
 import docker
 
-from . import client, engine, machines
+from . import client, demo_cloud, engine, machines
 from .engine import CACHE, ROOT, TestbedError
 
 NAME = "labtrack-demo"
@@ -107,7 +107,8 @@ def deploy(demo: Demo) -> None:
 
 
 def destroy(docker_client: docker.DockerClient) -> None:
-    """Remove what deploy made. Images go too, unless test machines use them."""
+    """Remove what deploy made, the cloud of --openstack included. Images go too, unless test machines use them."""
+    demo_cloud.destroy(docker_client)
     machines.purge(docker_client, "demo")
     machines.purge(docker_client, "image", images_too=not docker_client.containers.list(all=True, filters={"label": engine.LABEL}))
     for directory in (STATE, client.CLIENT):
@@ -118,12 +119,15 @@ def destroy(docker_client: docker.DockerClient) -> None:
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="script/demo", description=__doc__)
+    parser.add_argument("--openstack", action="store_true", help="two sites in an OpenStack cloud on this machine, from empty projects")
     parser.add_argument("--destroy", action="store_true", help="remove the container, volume, network, images and files of the demo")
     options = parser.parse_args()
     try:
         docker_client = engine.connect()
         if options.destroy:
             destroy(docker_client)
+        elif options.openstack:
+            demo_cloud.deploy(docker_client)
         else:
             deploy(Demo(docker_client))
     except TestbedError as error:

@@ -48,7 +48,7 @@ def apply(admin: openstack.connection.Connection, password: str) -> str:
     )
     clouds = {"admin": _cloud(username="admin", password=password, project_name="admin", user_domain_name="Default", project_domain_name="Default")}
     for lab in LABS:
-        clouds |= _lab(admin, lab, external.id)
+        clouds |= make_lab(admin, lab, external.id)
     return yaml.safe_dump({"clouds": clouds}, sort_keys=False)
 
 
@@ -62,7 +62,8 @@ def _machines(admin: openstack.connection.Connection) -> None:
     )
 
 
-def _lab(admin: openstack.connection.Connection, lab: Lab, external_id: str) -> dict[str, Any]:
+def make_lab(admin: openstack.connection.Connection, lab: Lab, external_id: str = "") -> dict[str, Any]:
+    """Domain, project, user and quotas; the entries of clouds.yaml that log in there."""
     identity = admin.identity
     domain = identity.create_domain(name=lab.name)
     project = identity.create_project(name=lab.name, domain_id=domain.id)
