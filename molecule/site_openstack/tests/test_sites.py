@@ -152,7 +152,7 @@ def test_another_key_in_use_and_the_earlier_one_gone():
 def test_destroy_keeps_volume_address_bucket_and_key():
     counts = changes(LABS.play("playbooks/destroy.yml", "--limit", BIOLOGY.host))
     assert counts[BIOLOGY.host]
-    assert resources(BIOLOGY) == expected(BIOLOGY, servers=0, ports=0, key_pairs=0, security_groups=0)
+    assert resources(BIOLOGY) == expected(BIOLOGY, servers=0, ports=0, key_pairs=0, security_groups=0, networks=0, routers=0)
     assert key_of(BIOLOGY)["access_key"] in ec2_keys(BIOLOGY)
     assert resources(PHYSICS) == expected(PHYSICS), "the other site stays"
 
