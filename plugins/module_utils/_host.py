@@ -11,6 +11,7 @@ import pwd
 from pathlib import Path
 
 SSHD_LISTS = ("port", "authorizedkeysfile", "acceptenv", "listenaddress", "hostkey")
+DPKG_FORMAT = "${db:Status-Status} ${Package} ${Version}\\n"
 UNIT_PROPERTIES = {"LoadState": "load", "ActiveState": "active", "UnitFileState": "enabled"}
 
 
@@ -59,6 +60,12 @@ def units(output: str, names: list[str]) -> dict[str, dict[str, str]]:
         values = dict(line.partition("=")[::2] for line in block.splitlines())
         found[name] = {ours: values.get(theirs, "") for theirs, ours in UNIT_PROPERTIES.items()}
     return found
+
+
+def packages(output: str) -> dict[str, str]:
+    """Parse `dpkg-query --show` in DPKG_FORMAT: versions of what is installed, not of what was removed and left its configuration."""
+    rows = [line.split() for line in output.splitlines()]
+    return {row[1]: row[2] for row in rows if row[0] == "installed"}
 
 
 def firewall_policy(output: str, chain: str = "input") -> str:

@@ -74,6 +74,11 @@ options:
     type: list
     elements: path
     default: []
+  units:
+    description: Units to look at, so that a role need not ask in a module run of its own whether its service runs.
+    type: list
+    elements: str
+    default: []
   validate:
     description: Check command for all files together, run after they are in place; when it fails, the earlier content is put back.
     type: str
@@ -115,29 +120,21 @@ pending:
   returned: always
   type: bool
   sample: true
+units_down:
+  description: Those of O(units) that do not run, or are not enabled at boot.
+  returned: when O(state=present)
+  type: list
+  elements: str
+  sample: [nginx.service]
 """
 
 import base64
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.labtrack.mlflow.plugins.module_utils._config_files import Attributes, ConfigFilesError, File, Record, read
+from ansible_collections.labtrack.mlflow.plugins.module_utils._config_arguments import OPTIONS, attributes, file
+from ansible_collections.labtrack.mlflow.plugins.module_utils._config_files import ConfigFilesError, Record, read
 from ansible_collections.labtrack.mlflow.plugins.module_utils._config_plan import Plan
-
-
-def attributes(item: dict) -> Attributes:
-    """Attributes of a directory or file option."""
-    return Attributes(item["owner"], item["group"], int(item["mode"], 8))
-
-
-def file(item: dict) -> File:
-    """File from its option."""
-    content = item["content"]
-    if item["secret_content"] is not None:
-        content = base64.b64decode(item["secret_content"]).decode()
-    if content is None and item["generate"] is None:
-        raise ConfigFilesError(f"files: '{item['dest']}' has neither template, content nor generate.")
-    secret = item["secret"] or item["secret_content"] is not None
-    return File(item["dest"], attributes(item), content, item["generate"], secret, item["validate"], item["force"])
+from ansible_collections.labtrack.mlflow.plugins.module_utils._host import UNIT_PROPERTIES, units
 
 
 def present(params: dict, check: bool) -> dict:
@@ -158,39 +155,20 @@ def applied(params: dict, check: bool) -> dict:
     return {"changed": Record(params["record_dir"], params["name"]).apply(check), "changed_paths": [], "pending": False}
 
 
+def down(module: AnsibleModule, names: list) -> list:
+    """The units that do not run, or are not enabled."""
+    show = ["systemctl", "show", "--property", ",".join(["Id", *UNIT_PROPERTIES]), *names]
+    found = units(module.run_command(show, environ_update={"LC_ALL": "C"})[1], names) if names else {}
+    return [name for name in names if (found.get(name, {}).get("active"), found.get(name, {}).get("enabled")) != ("active", "enabled")]
+
+
 def main() -> None:
     """Module entry point."""
-    mode = {"mode": {"type": "str", "default": "0644"}, "owner": {"type": "str", "default": "root"}, "group": {"type": "str", "default": "root"}}
-    file_options = {
-        "dest": {"type": "path", "required": True},
-        "template": {"type": "str"},
-        "content": {"type": "str"},
-        "secret": {"type": "bool", "default": False, "no_log": False},
-        "secret_content": {"type": "str", "no_log": True},
-        "generate": {"type": "int"},
-        "force": {"type": "bool", "default": True},
-        "validate": {"type": "str"},
-        **mode,
-    }
-    directory_options = {"path": {"type": "path", "required": True}, **mode, "mode": {"type": "str", "default": "0755"}}
-    link_options = {"path": {"type": "path", "required": True}, "target": {"type": "str", "required": True}}
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "applied"], "default": "present"},
-            "directories": {"type": "list", "elements": "dict", "default": [], "options": directory_options},
-            "files": {"type": "list", "elements": "dict", "default": [], "options": file_options},
-            "links": {"type": "list", "elements": "dict", "default": [], "options": link_options},
-            "absent": {"type": "list", "elements": "path", "default": []},
-            "watch": {"type": "list", "elements": "path", "default": []},
-            "validate": {"type": "str"},
-            "record_dir": {"type": "path", "default": "/var/lib/labtrack-config"},
-        },
-        supports_check_mode=True,
-    )
-    action = present if module.params["state"] == "present" else applied
+    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     try:
-        module.exit_json(**action(module.params, module.check_mode))
+        if module.params["state"] == "applied":
+            module.exit_json(**applied(module.params, module.check_mode))
+        module.exit_json(**present(module.params, module.check_mode), units_down=down(module, module.params["units"]))
     except (ConfigFilesError, OSError) as error:
         secrets = [base64.b64decode(item["secret_content"]).decode() for item in module.params["files"] if item["secret_content"]]
         module.no_log_values.update(line for content in secrets for line in content.splitlines() if line)  # a check command may print them

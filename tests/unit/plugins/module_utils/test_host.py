@@ -55,3 +55,8 @@ def test_the_policy_of_the_firewall():
 
 def test_free_space_of_a_path_that_does_not_exist_yet(tmp_path):
     assert _host.free_mb(str(tmp_path / "a" / "b")) == _host.free_mb(str(tmp_path)) > 0
+
+
+def test_packages_that_were_removed_do_not_count():
+    output = "installed nginx 1.26.3-3+deb13u1\nconfig-files apache2 2.4.65-2\nnot-installed chrony \ninstalled libc6 2.41-12\n"
+    assert _host.packages(output) == {"nginx": "1.26.3-3+deb13u1", "libc6": "2.41-12"}
