@@ -85,17 +85,11 @@ EXAMPLES = r"""
 
 # A rotation: a new key, written; the play that uses it; then the earlier one goes. Each step may be repeated.
 - name: Make another key
-  labtrack.mlflow.ec2_credential:
-    cloud: arbutus
-    path: "{{ inventory_dir }}/s3_key.json"
-    state: rotated
+  labtrack.mlflow.ec2_credential: {cloud: arbutus, path: "{{ inventory_dir }}/s3_key.json", state: rotated}
   delegate_to: localhost
 
 - name: Delete the earlier key
-  labtrack.mlflow.ec2_credential:
-    cloud: arbutus
-    path: "{{ inventory_dir }}/s3_key.json"
-    state: retired
+  labtrack.mlflow.ec2_credential: {cloud: arbutus, path: "{{ inventory_dir }}/s3_key.json", state: retired}
   delegate_to: localhost
 
 - name: Have a key, or find out that this login can make none

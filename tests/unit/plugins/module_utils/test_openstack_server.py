@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 
 import pytest
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_cloud import RefusedError
@@ -21,13 +20,6 @@ WANTED = Wanted(
 OWN_NETWORK = dataclasses.replace(WANTED, network_create=True, boot_volume_gb=20, dns_servers=("192.0.2.53",))
 MARKS = {SITE: "lab", HOST: "mlflow"}
 PARTS = ("servers", "volumes", "ports", "security-groups", "floatingips", "os-keypairs")
-
-
-@pytest.fixture
-def stack(tmp_path, monkeypatch):
-    # the lock of a site is a file: another worker's test, or another run on this machine, would hold it
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return FakeOpenStack()
 
 
 def params(**values):

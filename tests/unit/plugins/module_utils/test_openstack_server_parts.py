@@ -16,25 +16,25 @@ from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_steps import lock
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_session import Reply
 from plugins.fake_openstack import KEY
-from plugins.module_utils.test_openstack_server import OWN_NETWORK, PROJECT_ID, WANTED, counts, make, remove, rules_of, stack  # noqa: F401
+from plugins.module_utils.test_openstack_server import OWN_NETWORK, WANTED, counts, make, remove, rules_of
 
 
 # what may not be asked
 @pytest.mark.parametrize("status", [403, 404, 400])
-def test_a_quota_that_may_not_be_read_is_no_problem(stack, status):  # noqa: F811
+def test_a_quota_that_may_not_be_read_is_no_problem(stack, status):
     stack.get_quotas = lambda rest, body, method: Reply(status, {"NeutronError": {"message": "not yours"}})
     found = examine(stack.cloud(), WANTED)
     assert found["conflicts"] == [] and found["quota"]["ports"] == {"needed": 1, "free": None}
 
 
-def test_an_ended_login_is_a_problem_there_too(stack):  # noqa: F811
+def test_an_ended_login_is_a_problem_there_too(stack):
     stack.get_quotas = lambda rest, body, method: Reply(401, {})
     with pytest.raises(ServerError) as caught:
         examine(stack.cloud(), WANTED)
     assert caught.value.reason == "login_expired"
 
 
-def test_an_image_that_needs_more_memory_is_refused(stack):  # noqa: F811
+def test_an_image_that_needs_more_memory_is_refused(stack):
     stack.images[0]["min_ram"] = 4096
     ((reason, detail, _),) = examine(stack.cloud(), WANTED)["conflicts"]
     assert (reason, detail) == ("flavor", "the image needs 4096 MB of memory, and it has 1536 MB")
@@ -46,7 +46,7 @@ def test_words_that_are_no_object_are_told():
 
 
 # networks and rules
-def test_a_router_without_gateway_gets_one(stack):  # noqa: F811
+def test_a_router_without_gateway_gets_one(stack):
     make(stack, OWN_NETWORK)
     stack.one("routers")["external_gateway_info"] = None
     assert make(stack, OWN_NETWORK)[1] == ["create gateway of router lab-router"]
@@ -54,13 +54,13 @@ def test_a_router_without_gateway_gets_one(stack):  # noqa: F811
     assert make(stack, OWN_NETWORK)[1] == []
 
 
-def test_a_router_that_cannot_join_is_explained(stack):  # noqa: F811
+def test_a_router_that_cannot_join_is_explained(stack):
     stack.put_routers = lambda rest, body, method: Reply(400, {"NeutronError": {"message": "the subnet overlaps"}})
     with pytest.raises(RefusedError, match="the subnet overlaps"):
         make(stack, OWN_NETWORK)
 
 
-def test_a_cloud_that_gives_new_groups_other_rules(stack, monkeypatch):  # noqa: F811
+def test_a_cloud_that_gives_new_groups_other_rules(stack, monkeypatch):
     plain = stack.made
 
     def made(kind, single, thing):
@@ -78,12 +78,12 @@ def test_a_cloud_that_gives_new_groups_other_rules(stack, monkeypatch):  # noqa:
 
 
 # volumes
-def test_a_volume_in_a_zone(stack):  # noqa: F811
+def test_a_volume_in_a_zone(stack):
     make(stack, dataclasses.replace(WANTED, volume_availability_zone="zone-2", volume_type="rbd1"))
     assert (stack.one("volumes")["availability_zone"], stack.one("volumes")["volume_type"]) == ("zone-2", "rbd1")
 
 
-def test_a_volume_that_another_server_holds_is_not_taken(stack):  # noqa: F811
+def test_a_volume_that_another_server_holds_is_not_taken(stack):
     make(stack)
     stack.one("volumes")["attachments"] = [{"server_id": "of-somebody"}]
     before = stack.snapshot()
@@ -92,7 +92,7 @@ def test_a_volume_that_another_server_holds_is_not_taken(stack):  # noqa: F811
     assert caught.value.reason == "volume_used" and stack.snapshot() == before
 
 
-def test_a_volume_that_cannot_be_deleted_is_told(stack):  # noqa: F811
+def test_a_volume_that_cannot_be_deleted_is_told(stack):
     make(stack)
     remove(stack)
     stack.one("volumes")["status"] = "error_deleting"
@@ -102,7 +102,7 @@ def test_a_volume_that_cannot_be_deleted_is_told(stack):  # noqa: F811
 
 
 # a second machine in the network of the site
-def test_a_machine_that_comes_while_the_network_goes_keeps_it(stack):  # noqa: F811
+def test_a_machine_that_comes_while_the_network_goes_keeps_it(stack):
     make(stack, OWN_NETWORK)
     network = next(item["id"] for item in stack.all("networks") if item["name"] == "lab-network")
     plain = stack.remove
@@ -144,7 +144,7 @@ def test_a_scan_without_an_end_is_none_and_one_without_a_program_is_explained(mo
         assert caught.value.reason == reason
 
 
-def test_a_failure_beside_ssh_keeps_its_own_words(stack, monkeypatch):  # noqa: F811
+def test_a_failure_beside_ssh_keeps_its_own_words(stack, monkeypatch):
     def missing(address):
         raise ServerError("ssh_tools", "no such file")
 
@@ -163,7 +163,7 @@ sys.stdin.read()
 """
 
 
-def test_a_run_waits_for_another_one_of_the_same_host_only(stack, tmp_path):  # noqa: F811
+def test_a_run_waits_for_another_one_of_the_same_host_only(stack, tmp_path):
     with lock(stack.cloud(), "lab", "mlflow"):
         pass
     (file,) = tmp_path.glob("labtrack-openstack-*.lock")

@@ -16,7 +16,7 @@ from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_ssh import HostKeys, keys_of_console, known_hosts, recorded_keys
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_steps import Work
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_wanted import HOST, SITE, Rule, Wanted, is_marked, read_public_key
-from plugins.fake_openstack import KEY, FakeOpenStack
+from plugins.fake_openstack import KEY
 
 PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMine me@here"
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAISomebodyElses"
@@ -25,11 +25,6 @@ WANTED = Wanted(
     external_network="Public-Network", rules=(Rule(22, "192.0.2.0/24"),), volume_gb=10, volume_type="rbd1",
 )  # fmt: skip
 UTILS = Path(messages.__file__).parent
-
-
-@pytest.fixture
-def stack():
-    return FakeOpenStack()
 
 
 def problems(stack, **values):

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_messages import ServerError
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_spare import without_spare
 from plugins.fake_openstack import FakeOpenStack
-from plugins.module_utils.test_openstack_server import MARKS, OWN_NETWORK, PARTS, WANTED, counts, make, remove, stack  # noqa: F401
+from plugins.module_utils.test_openstack_server import MARKS, OWN_NETWORK, PARTS, WANTED, counts, make, remove
 
 DESCRIPTION = "labtrack_site=lab labtrack_host=mlflow"
 VOLUME = {"id": "v", "status": "available", "description": DESCRIPTION, "metadata": {**MARKS, "labtrack_role": "data"}, "attachments": []}
@@ -23,7 +23,7 @@ def posts(wanted):
 
 
 @pytest.mark.parametrize(("number", "call"), posts(WANTED))
-def test_what_comes_after_its_time_out_is_removed_in_the_same_run(stack, number, call):  # noqa: F811
+def test_what_comes_after_its_time_out_is_removed_in_the_same_run(stack, number, call):
     stack.script = {number: "late"}
     result, done = make(stack)
     assert {kind: len(stack.all(kind)) for kind in PARTS} == dict.fromkeys(PARTS, 1), call
@@ -34,7 +34,7 @@ def test_what_comes_after_its_time_out_is_removed_in_the_same_run(stack, number,
     assert make(stack)[1] == []
 
 
-def test_a_network_that_was_made_twice_is_removed(stack):  # noqa: F811
+def test_a_network_that_was_made_twice_is_removed(stack):
     ((number, _call),) = [item for item in posts(OWN_NETWORK) if item[1] == "POST /networks"]
     stack.script = {number: "late"}
     make(stack, OWN_NETWORK)
@@ -43,7 +43,7 @@ def test_a_network_that_was_made_twice_is_removed(stack):  # noqa: F811
     assert counts(stack) == counts(reference)
 
 
-def test_what_came_after_the_run_is_removed_by_the_next(stack):  # noqa: F811
+def test_what_came_after_the_run_is_removed_by_the_next(stack):
     make(stack)
     address, volume = stack.one("floatingips"), stack.one("volumes")
     extra = stack.add("floatingips", "", description=DESCRIPTION, port_id=None, floating_ip_address="172.30.98.109")
@@ -57,7 +57,7 @@ def test_what_came_after_the_run_is_removed_by_the_next(stack):  # noqa: F811
     assert (stack.one("floatingips")["id"], stack.one("volumes")["id"]) == (address["id"], volume["id"])
 
 
-def test_a_removal_takes_the_spare_ones_too_but_not_the_data(stack):  # noqa: F811
+def test_a_removal_takes_the_spare_ones_too_but_not_the_data(stack):
     make(stack)
     volume = stack.one("volumes")["id"]
     stack.things["volumes"]["v"] = {**VOLUME, "name": "lab-mlflow-data", "project_id": "project-1"}
@@ -76,7 +76,7 @@ def test_a_removal_takes_the_spare_ones_too_but_not_the_data(stack):  # noqa: F8
     ],
     ids=["used", "attached", "a person's", "of nobody", "another's"],
 )
-def test_a_volume_that_may_hold_data_is_never_spare(stack, values):  # noqa: F811
+def test_a_volume_that_may_hold_data_is_never_spare(stack, values):
     make(stack)
     stack.things["volumes"]["v"] = {**VOLUME, "name": "other", "project_id": "project-1", **values}
     with pytest.raises(ServerError, match="2 volumes") as caught:
@@ -114,7 +114,7 @@ def test_nothing_is_spare_without_proof(kind, item):
     assert without_spare(kind, both) == (both, [])
 
 
-def test_a_run_without_lost_answers_does_not_look_again(stack):  # noqa: F811
+def test_a_run_without_lost_answers_does_not_look_again(stack):
     looks = []
     stack.get_ports = lambda rest, body, method: looks.append(1)
     make(stack)
@@ -126,7 +126,7 @@ def test_a_run_without_lost_answers_does_not_look_again(stack):  # noqa: F811
     assert len(looks) == 2, "one of the removal; 503 makes nothing"
 
 
-def test_without_a_volume_nothing_is_asked_of_one(stack):  # noqa: F811
+def test_without_a_volume_nothing_is_asked_of_one(stack):
     stack.script = {2: "late"}
     make(stack, dataclasses.replace(WANTED, volume_gb=0))
     assert not stack.all("volumes")
