@@ -117,7 +117,7 @@ kept:
   returned: success
   type: list
   elements: str
-  sample: []
+  sample: [floating IP 198.51.100.7]
 reason:
   description: Kind of failure, for a play that acts on it.
   returned: failure
