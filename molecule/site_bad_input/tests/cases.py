@@ -57,7 +57,6 @@ def material(directory: Path, common: dict) -> dict[str, t.Any]:
     ca_file.write_text(common["testbed_store_ca_pem"], encoding="utf-8")
     make_foreign_bucket(common, ca_file)
     good = {
-        "site_name": "bad-input",
         "site_fqdn": FQDN,
         "site_admin_cidrs": ["{{ testbed_gateway }}/32"],
         "site_s3_endpoint": common["testbed_store_endpoint"],
@@ -98,6 +97,7 @@ CASES = [
     Case("no_fqdn", {"site_fqdn": ""}, ["site_fqdn"]),
     Case("fqdn_with_scheme", {"site_fqdn": "https://mlflow.bad.test"}, ["site_fqdn", "https://mlflow.bad.test", ACCEPTED]),
     Case("fqdn_with_port", {"site_fqdn": "mlflow.bad.test:8443"}, ["site_fqdn", "mlflow.bad.test:8443", ACCEPTED]),
+    Case("site_name_of_another", {"site_name": "twins"}, ["site_name is 'twins'", "is '2'", ACCEPTED, "twin"]),
     Case("site_name_with_blank", {"site_name": "our lab"}, ["site_name", "our lab", ACCEPTED]),
     Case("alternative_name_with_path", {"site_alternative_names": ["mlflow/x"]}, ["site_alternative_names", "mlflow/x", ACCEPTED]),
     Case("misspelt_seam", {"site_fqnd": "x"}, ["site_fqnd", "site_fqdn", ACCEPTED]),

@@ -64,9 +64,10 @@ def outcome(tmp_path_factory) -> Outcome:
     machine, common = base()
     directory = tmp_path_factory.mktemp("run")
     context = material(directory, common)
-    hosts = {case.name: {**machine, **context["good"], **case.variables(context)} for case in CASES}
-    # a site of its own: a mistake on one machine stops all of its site
+    # sites of their own: a mistake on one machine stops all of its site
+    hosts = {case.name: {**machine, **context["good"], "site_name": f"bad-{number}", **case.variables(context)} for number, case in enumerate(CASES)}
     hosts["good"] = {**machine, **context["good"], "site_name": "no-mistakes"}
+    hosts["twin"] = {**machine, **context["good"], "site_name": "twins"}
     groups = {group: {"hosts": {host: {} for host in hosts}} for group in ("tracking_servers", "database_servers")}
     trust = ["docker", "exec", "-i", MACHINE, "sh", "-c", "cat > /usr/local/share/store-ca.pem"]
     subprocess.run(trust, input=common["testbed_store_ca_pem"], text=True, check=True)
