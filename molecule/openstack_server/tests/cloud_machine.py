@@ -6,12 +6,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import subprocess
 from pathlib import Path
 
 import openstack
 import yaml
+from interrupt import kill_when
 
 SCENARIO = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 DIRECTORY = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
@@ -70,30 +70,10 @@ def play(name="converge.yml", *options, environ=None, **extra):
     return subprocess.run(words, capture_output=True, text=True, check=False, cwd=PROJECT, env={**environment(), **(environ or {})})
 
 
-def kill_after(seconds, name="converge.yml", *options):
-    """Start a playbook, and kill it with all that it started."""
+def kill_play_when(condition, name="converge.yml", *options):
+    """Start a playbook, and kill it as soon as the condition answers something."""
     words = ["ansible-playbook", "-i", str(INVENTORY), str(DIRECTORY / name), *options]
-    started = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=PROJECT, env=environment())
-    try:
-        started.wait(seconds)
-    except subprocess.TimeoutExpired:
-        # Ansible's workers have sessions of their own
-        for child in [*descendants(started.pid), started.pid]:
-            try:
-                os.kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        started.wait()
-        return True
-    return False
-
-
-def descendants(process):
-    """Processes that a process started."""
-    lines = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.splitlines()
-    parents = {int(child): int(parent) for child, parent in (line.split() for line in lines)}
-    children = [child for child, parent in parents.items() if parent == process]
-    return [*children, *(below for child in children for below in descendants(child))]
+    return kill_when(condition, words, SCENARIO / "killed.log", cwd=PROJECT, env=environment())
 
 
 def changed(done, host):
