@@ -66,7 +66,10 @@ def judge(probe: dict[str, t.Any], region: str) -> dict[str, t.Any]:
         failed = next(results[f"{check}_{MODES[0]}"] for check in ("put_get", "multipart") if not results[f"{check}_{MODES[0]}"]["ok"])
         findings.append(f"It does not know the checksums that boto3 sends by default{why(failed)}: they are sent when_required only.")
     findings += [f"It cannot {text}{why(results[name])}." for name, text in REQUIRED.items() if capabilities[name] is False]
-    findings += [f"{text[:-1]}{why(results[name])}." for name, text in OPTIONAL.items() if capabilities[name] is False]
+    lacks = [name for name in OPTIONAL if capabilities[name] is False]
+    if "versioning" in lacks and "lifecycle_noncurrent" in lacks:
+        lacks.remove("lifecycle_noncurrent")  # there are no old versions
+    findings += [f"{OPTIONAL[name][:-1]}{why(results[name])}." for name in lacks]
     if results.get("clean_up", {}).get("ok") is False:
         findings.append(f"The objects of the probe could not be removed{why(results['clean_up'])}: look for a bucket with '-doctor-' in its name.")
     return {

@@ -70,6 +70,13 @@ def test_single_deletes():
     assert "mlflow gc" in found["findings"][0]
 
 
+@pytest.mark.parametrize(("bad", "count"), [(["lifecycle_noncurrent"], 1), (["versioning"], 1), (["versioning", "lifecycle_noncurrent"], 1)])
+def test_without_versions_none_can_fill_the_bucket(bad, count):
+    found = verdict(bad)
+    assert len(found["findings"]) == count
+    assert ("fills the bucket" in found["findings"][0]) is ("versioning" not in bad)
+
+
 def test_the_cause_is_told_once():
     said = {**BAD, "code": "NotImplemented", "detail": "An error occurred (NotImplemented) when calling the PutBucketPolicy operation: Not here."}
     found = judge({"results": {**dict.fromkeys(ALL, GOOD), "policy": said}, "versions": {}}, "RegionOne")
