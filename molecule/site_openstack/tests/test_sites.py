@@ -80,6 +80,15 @@ def test_check_mode_promises_two_machines_and_makes_nothing():
     assert set(resources(PHYSICS).values()) == set(resources(BIOLOGY).values()) == {0}
 
 
+@pytest.mark.parametrize(
+    "mistake", [{"site_fqdn": "https://mlflow"}, {"tracking_server_api_threads": 9999}, {"reverse_proxy_https_port": 80}], ids=lambda mistake: [*mistake][0]
+)
+def test_a_mistake_is_found_before_a_machine_is_made(mistake):
+    done = LABS.play("site.yml", "-e", json.dumps(mistake))
+    assert done.returncode and "Accepted:" in done.stdout and [*mistake][0] in done.stdout
+    assert set(resources(PHYSICS).values()) == set(resources(BIOLOGY).values()) == {0}
+
+
 def test_one_run_makes_both_sites():
     KEPT["keys before"] = {lab.name: ec2_keys(lab) for lab in LABS.labs}
     assert all(count > 30 for count in changes(LABS.play("site.yml")).values())
