@@ -151,18 +151,15 @@ class Probe:
 
     def virtual(self):
         """The bucket as a host name."""
-        host = urllib.parse.urlsplit(self.params["endpoint"]).hostname
-        socket.getaddrinfo(f"{self.bucket}.{host}", None)
+        socket.getaddrinfo(f"{self.bucket}.{urllib.parse.urlsplit(self.params['endpoint']).hostname}", None)
         self.client(style="virtual").list_objects_v2(Bucket=self.bucket, MaxKeys=1)
 
     def clean(self):
         """Remove all that was made."""
-        client = self.client()
+        if self.bucket:
+            empty(self.client(), self.bucket, "" if self.own_bucket else self.prefix)
         if self.own_bucket:
-            empty(client, self.bucket, "")
-            client.delete_bucket(Bucket=self.bucket)
-        elif self.bucket:
-            empty(client, self.bucket, self.prefix)
+            self.client().delete_bucket(Bucket=self.bucket)
 
     def run(self):
         """All checks, in order; what depends on a failed one is left out."""
