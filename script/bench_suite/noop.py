@@ -27,20 +27,6 @@ def mitogen() -> dict[str, str]:
     return {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(plugins), "ANSIBLE_DEPRECATION_WARNINGS": "0"}
 
 
-def profile(site: Site) -> list[dict[str, object]]:
-    """CPU seconds by task, of one more run."""
-    output = STATE / "tasks.json"
-    here = Path(__file__).parent
-    environment = {
-        "ANSIBLE_CALLBACK_PLUGINS": str(here / "callbacks"),
-        "ANSIBLE_CALLBACKS_ENABLED": "task_cpu",
-        "BENCH_TASK_CPU_COUNTER": str(site.counter),
-        "BENCH_TASK_CPU_OUTPUT": str(output),
-    }
-    site.play("noop-profile", environment)
-    return json.loads(output.read_text(encoding="utf-8"))
-
-
 def bench(report: Report, site: Site) -> None:
     """Both strategies, alternating; then the table of tasks."""
     site.play("noop-settle")
@@ -63,7 +49,8 @@ def bench(report: Report, site: Site) -> None:
         what = f"no-op site.yml: controller {parts[0]:.1f} + host {parts[1]:.1f} CPU s, wall {parts[2]:.0f} s"
         details["idle_cpu_s_per_s"] = round(idle, 4)
         report.add(Figure(f"noop {name}", details["total"]["median"], "CPU s", what, GOALS[name], at_most=True, details=details))
-    tasks = profile(site)
+    site.play("noop-profile", site.by_task("tasks.json"))
+    tasks = json.loads((STATE / "tasks.json").read_text(encoding="utf-8"))
     ran = [task for task in tasks if task["action"] and task["ran"]]
     report.tables[TABLE] = sorted(tasks, key=lambda row: row["host"] + row["controller"], reverse=True)[:ROWS]
     report.add(Figure("noop tasks", len(ran), "tasks", f"of {sum(1 for task in tasks if task['action'])} were not skipped"))

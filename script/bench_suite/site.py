@@ -81,6 +81,17 @@ class Site:
             raise TestbedError(f"site.yml ended with code {used.code}: see {log.relative_to(ROOT)}.\n{used.output[-3000:]}")
         return used, {"ok": int(count[2]), "changed": int(count[3])}
 
+    def by_task(self, name: str) -> dict[str, str]:
+        """Environment that makes a run write wall and CPU seconds of each task to that file below STATE; other callbacks stay."""
+        settings = configparser.ConfigParser()
+        settings.read(ROOT / "ansible.cfg")
+        return {
+            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).with_name("callbacks")),
+            "ANSIBLE_CALLBACKS_ENABLED": f"{settings['defaults']['callbacks_enabled']}, task_cpu",
+            "BENCH_TASK_CPU_COUNTER": str(self.counter),
+            "BENCH_TASK_CPU_OUTPUT": str(STATE / name),
+        }
+
     def target(self) -> Target:
         """The deployed server, with the login of its first admin.
 
