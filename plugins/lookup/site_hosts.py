@@ -35,7 +35,8 @@ _raw:
 
 from ansible.plugins.lookup import LookupBase
 
-NAME, DEFAULT = "site_name", "lab"
+NAME = "site_name"
+DEFAULT = "lab"
 
 
 class LookupModule(LookupBase):
