@@ -135,6 +135,7 @@ def applications() -> tuple:
     except SchemaError as error:
         print(error, file=sys.stderr, flush=True)
         sys.exit(EX_CONFIG)
+    import transfers
     from mlflow.server import app as wsgi
     from mlflow.server import handlers
     from mlflow.server.auth import create_app
@@ -144,7 +145,7 @@ def applications() -> tuple:
     uri = os.environ["MLFLOW_BACKEND_STORE_URI"]
     handlers.initialize_backend_stores(uri, uri, os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"])
     handlers._get_tracking_store().search_experiments(max_results=1)
-    return create_app(), wsgi
+    return transfers.install(create_app()), wsgi
 
 
 def before_fork() -> None:
