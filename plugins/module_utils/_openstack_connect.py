@@ -19,6 +19,7 @@ from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_
 from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_session import NoAnswerError, Reply, check_address, is_transient, login_error, seconds
 
 # of openstacksdk's proxies; versions of the API beyond the first are not needed
+READ_SECONDS = 40.0  # a question whose answer is lost is asked again after that; what changes something is given api_timeout
 SERVICES = {"compute": {"microversion": "2.1"}, "network": {}, "block_storage": {}, "image": {}}
 CREDENTIAL = "an application credential made in the dashboard of {title}; passwords do not work there"
 
@@ -63,8 +64,8 @@ def translated(error: CloudError, profile: Profile) -> ServerError:
 class Sender:
     """Makes one request."""
 
-    def __init__(self, connection: t.Any, exceptions: t.Any, broken: type[Exception]) -> None:
-        self.connection, self.exceptions, self.broken = connection, exceptions, broken
+    def __init__(self, connection: t.Any, exceptions: t.Any, broken: type[Exception], read_seconds: float = READ_SECONDS) -> None:
+        self.connection, self.exceptions, self.broken, self.read_seconds = connection, exceptions, broken, read_seconds
 
     def __call__(self, service: str, method: str, path: str, body: Json | None) -> Reply:
         """An answer of the service, whatever its status.
@@ -76,6 +77,8 @@ class Sender:
         extra: Json = dict(SERVICES[service])
         if body is not None:
             extra["json"] = body
+        if method == "GET":
+            extra["timeout"] = self.read_seconds
         try:
             answer = getattr(self.connection, service).request(path, method, raise_exc=False, connect_retries=0, **extra)
         except (self.exceptions.ConnectionError, self.exceptions.RetriableConnectionFailure) as error:
@@ -160,4 +163,5 @@ def connect(arguments: Json, profile: Profile, patience: Patience) -> Cloud:
     if not state or not url:
         raise ServerError("config", f"auth_type '{auth_type}' asks Keystone for no token")
     access = access_of(url, json.loads(state)["body"]["token"], str(region.config.get("region_name") or ""))
-    return Cloud(Sender(openstack.connection.Connection(config=region), exceptions, openstack.exceptions.SDKException), access, patience)
+    read_seconds = min(float(region.config.get("api_timeout") or READ_SECONDS), READ_SECONDS)
+    return Cloud(Sender(openstack.connection.Connection(config=region), exceptions, openstack.exceptions.SDKException, read_seconds), access, patience)

@@ -231,7 +231,7 @@ def sender(answer):
 def test_a_request_names_its_version_and_is_sent_once():
     send, proxy = sender(Answer(200, b'{"servers": []}'))
     assert send("compute", "GET", "/servers", None) == Reply(200, {"servers": []})
-    assert proxy.asked == [("GET", "/servers", {"raise_exc": False, "connect_retries": 0, "microversion": "2.1"})]
+    assert proxy.asked == [("GET", "/servers", {"raise_exc": False, "connect_retries": 0, "microversion": "2.1", "timeout": 40.0})]
 
 
 def test_an_answer_that_is_no_json_is_an_answer():
@@ -259,6 +259,13 @@ def test_a_body_is_sent_as_json():
     send, proxy = sender(Answer(202, b""))
     assert send("compute", "POST", "/servers", {"server": {}}) == Reply(202, {})
     assert proxy.asked[0][2]["json"] == {"server": {}}
+    assert "timeout" not in proxy.asked[0][2], "what changes something is waited for as long as the login says"
+
+
+@pytest.mark.parametrize(("told", "seconds"), [(None, 40.0), (120, 40.0), (7, 7.0)])
+def test_a_lost_answer_to_a_question_is_not_waited_for_long(keystone, told, seconds):
+    write_clouds(keystone, lab={"auth": keystone.auth})
+    assert log_in(cloud="lab", api_timeout=told).send.read_seconds == seconds
 
 
 # retries
