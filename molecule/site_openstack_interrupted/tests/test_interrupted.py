@@ -45,6 +45,14 @@ def test_and_then_nothing_is_left_to_do(site):
     assert site.things() == before
 
 
+def test_a_machine_that_was_shut_down_is_started_although_nobody_can_log_in(site):
+    ((_, _, server),) = site.things()["servers"]
+    site.lab.compute.stop_server(server)
+    site.lab.compute.wait_for_server(site.lab.compute.get_server(server), status="SHUTOFF", interval=1)
+    assert changed(site.play("site.yml", "--tags", "openstack_server")) == 1
+    site.has_one_each()
+
+
 def keys_of(site):
     """Access keys on Keystone."""
     return [key for key, _, _ in site.things()["EC2 keys"]]
