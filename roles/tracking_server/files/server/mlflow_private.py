@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place that knows names of MLflow that are not its public interface (MLflow 3.17).
+"""The place that knows names of MLflow that are not its public interface (MLflow 3.17); transfers.py and streaming_store.py know those of artifacts.
 
 `mlflow server` would keep a launcher in memory, let every worker import MLflow again, and migrate an old database without asking.
 This module does what that launcher does, in the process that the workers are forked from: it reads the secrets from their files,
