@@ -85,7 +85,10 @@ def empty(admin, project):
         network.delete_ip(address)
     for router in network.routers(project_id=project.id):
         for port in network.ports(device_id=router.id, device_owner="network:router_interface"):
-            network.remove_interface_from_router(router, port_id=port.id)
+            try:
+                network.remove_interface_from_router(router, port_id=port.id)
+            except openstack.exceptions.NotFoundException:
+                pass  # the second try of a request whose answer was lost
         network.delete_router(router)
     for port in [port for port in network.ports(project_id=project.id) if not port.device_owner.startswith("network:")]:
         network.delete_port(port)

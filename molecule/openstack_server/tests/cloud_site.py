@@ -30,6 +30,7 @@ class Site:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)], check=True)
         self.clouds_file = cloud_project.make(self.admin, name, directory, **{"routers": 1, "networks": 2, "floating_ips": 2, **network_quota})
         self.lab = cloud_project.login(name, self.clouds_file)
+        self.lab.authorize()  # now: later the cloud may take no passwords
         self.variables = {**self._variables(), **variables}
         self.begin()
 

@@ -103,10 +103,10 @@ def test_what_does_not_pass_is_explained_and_the_next_run_goes_on(site, client, 
     for text in ("the cloud was not ready in that time (block_storage: status 500", "run again: what was made is found", "Done before: create key pair"):
         assert text in words(done), words(done)[-3000:]
     faults.clear(client)
-    fault("compute", "POST", "/servers", 403)
+    fault("volume", "POST", f"{site.lab.current_project_id}/volumes", 403)
     done = play(**LOCAL)
     assert done.returncode == 2
-    assert "this login may not do what is needed (compute, POST /servers: status 403: A fault that a test asked for.)" in words(done)
+    assert "this login may not do what is needed (block_storage, POST /volumes: status 403: A fault that a test asked for.)" in words(done)
     changed(play(**LOCAL))
     site.has_one_each()
 
