@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-DOCTOR_VERSION = 2
+DOCTOR_VERSION = 3
 CAPABILITIES = [
     "create_bucket",
     "ranged_get",

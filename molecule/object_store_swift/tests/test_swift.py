@@ -15,7 +15,6 @@ SOCKET, CREDENTIALS = "/run/labtrack-mlflow-main/asgi.sock", "/var/lib/labtrack/
 PYTHON = "MLFLOW_DISABLE_TELEMETRY=true MLFLOW_HTTP_REQUEST_MAX_RETRIES=0 /opt/labtrack/mlflow/main/current/bin/python"
 LACKS = {
     "aws-chunked is not supported": "when_required only",
-    "Content-MD5": "delete several objects",
     "between 1 and 1000": "10,000 parts",
     "not implemented": "no bucket policies",
     "with versioning, what was deleted": "cannot expire old versions",
@@ -25,7 +24,7 @@ LACKS = {
 def test_the_verdict_says_what_is_missing(record):
     assert record["settings"]["request_checksum_calculation"] == record["settings"]["response_checksum_validation"] == "when_required"
     capabilities = record["capabilities"]
-    assert {name for name, can in capabilities.items() if can} == {"create_bucket", "list", "presigned", "ranged_get", "versioning"}
+    assert {name for name, can in capabilities.items() if can} == {"batch_delete", "create_bucket", "list", "presigned", "ranged_get", "versioning"}
     for cause, consequence in LACKS.items():
         assert [finding for finding in record["findings"] if cause in finding and consequence in finding], (cause, record["findings"])
 

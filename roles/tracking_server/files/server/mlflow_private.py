@@ -135,11 +135,13 @@ def applications() -> tuple:
     except SchemaError as error:
         print(error, file=sys.stderr, flush=True)
         sys.exit(EX_CONFIG)
+    import deletions
     import transfers
     from mlflow.server import app as wsgi
     from mlflow.server import handlers
     from mlflow.server.auth import create_app
 
+    deletions.install()
     if os.environ["LABTRACK_PRESIGNED_TRANSFERS"] != "true":
         keep_transfers_on_the_server(handlers)
     uri = os.environ["MLFLOW_BACKEND_STORE_URI"]
