@@ -17,7 +17,7 @@ from keystoneauth1.exceptions import ConnectFailure
 
 ROOT = Path(__file__).resolve().parents[3]
 CLOUDS_FILE = ROOT / ".labtrack" / "cloud" / "clouds.yaml"
-DELETE_SECONDS, REQUEST_SECONDS = 60, 10
+DELETE_SECONDS, REQUEST_SECONDS = 90, 30
 MARKS = ("labtrack_site=", "labtrack_host=")
 
 
