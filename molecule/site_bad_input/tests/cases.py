@@ -131,7 +131,8 @@ CASES = [
     Case("no_secret_key", {"site_s3_secret_key": ""}, ["site_s3_secret_key"]),
     Case("impossible_bucket_name", {"site_s3_bucket": "Our_Bucket"}, ["site_s3_bucket", "Our_Bucket", ACCEPTED]),
     Case("foreign_bucket", {"site_s3_bucket": FOREIGN_BUCKET}, ["site_s3_bucket", FOREIGN_BUCKET]),
-    Case("credentials_that_come_later", {"object_store_credentials": "create"}, ["object_store_credentials", "create", ACCEPTED]),
+    Case("credentials_of_no_kind", {"object_store_credentials": "guess"}, ["object_store_credentials", "guess", ACCEPTED]),
+    Case("credentials_without_a_cloud", {"object_store_credentials": "create"}, ["site_cloud", ACCEPTED]),
     Case("unknown_version", {"tracking_server_version": "9.9.9"}, ["tracking_server_version", "9.9.9", ACCEPTED]),
     # sshd listens there
     Case("port_in_use", {"reverse_proxy_https_port": 22}, ["reverse_proxy_https_port", "'22'", "sshd", ACCEPTED]),
