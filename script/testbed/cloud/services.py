@@ -63,7 +63,7 @@ APIS = (
     Api("placement", 8778, "placement", "placement-api"),
     Api("nova", 8774, "nova", "nova-api-wsgi", processes=2, threads=1),
     Api("cinder", 8776, "cinder", "cinder-wsgi"),
-    Api("neutron", 9696, "neutron", "neutron-api", threads=4, arguments=f"{NEUTRON} {ML2}"),
+    Api("neutron", 9696, "neutron", "neutron-api", processes=2, threads=1, arguments=f"{NEUTRON} {ML2}"),
 )
 STORES = (Store("store", facts.STORE_PORT, facts.STORE_ADDRESS), Store("swift", facts.SWIFT_PORT, facts.SWIFT_ADDRESS))
 # not public: Neutron's agents pass the servers' requests on
