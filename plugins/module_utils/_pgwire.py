@@ -49,14 +49,21 @@ class Connection:
         self.parameters: dict[str, str] = {}
         self._socket: socket.socket = socket.create_connection(address, timeout=timeout)
         try:
-            self._socket.sendall(SSL_REQUEST)
-            if self._read(1) != b"S":
-                raise NoTlsError("the server does not speak TLS")
-            self._socket = context.wrap_socket(self._socket, server_hostname=address[0])
+            self._begin_tls(address[0], context)
             self._log_in(login)
         except BaseException:
             self._socket.close()
             raise
+
+    def _begin_tls(self, host: str, context: ssl.SSLContext) -> None:
+        try:
+            self._socket.sendall(SSL_REQUEST)
+            if self._read(1) != b"S":
+                raise NoTlsError("the server does not speak TLS")
+            self._socket = context.wrap_socket(self._socket, server_hostname=host)
+        except (ConnectionResetError, BrokenPipeError) as error:
+            # what is not PostgreSQL, as sshd, breaks off; its answer comes before that or is lost, as it happens
+            raise ssl.SSLError(error.errno, error.strerror) from error
 
     def __enter__(self) -> Connection:
         return self

@@ -204,3 +204,18 @@ def test_authorities(tmp_path) -> None:
 )
 def test_words_for_what_was_not_reached(problem: Exception, words: str) -> None:
     assert words in _database_doctor.unreachable(problem)
+
+
+def test_a_server_that_breaks_off_speaks_no_tls() -> None:
+    """As sshd does: closed with something unread, the connection is reset, and the banner is lost."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def break_off() -> None:
+            connection, _peer = listener.accept()
+            connection.recv(1, socket.MSG_PEEK)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        threading.Thread(target=break_off, daemon=True).start()
+        found = examine(listener.getsockname())
+    assert any("no TLS connection comes about" in problem for problem in found.problems), found.problems
