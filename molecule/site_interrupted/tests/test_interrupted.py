@@ -22,7 +22,7 @@ BOUNDARIES = [
     r"TASK \[labtrack.mlflow.object_store_server : service ",
     r"TASK \[labtrack.mlflow.postgresql : service ",
     r"TASK \[labtrack.mlflow.tracking_server : service ",
-    r"TASK \[labtrack.mlflow.reverse_proxy : service ",
+    r"RUNNING HANDLER \[labtrack.mlflow.reverse_proxy : Reload nginx",
 ]
 
 
