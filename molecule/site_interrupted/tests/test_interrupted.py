@@ -35,7 +35,7 @@ def command() -> list[str]:
 
 def environment() -> dict[str, str]:
     """The checkout's own ansible.cfg, as a lab admin has it."""
-    return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
 
 
 def run_until(boundary: str) -> str:
