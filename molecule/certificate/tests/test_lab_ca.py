@@ -83,11 +83,11 @@ def test_without_the_ca_it_is_refused(host):
 
 def test_the_ca_cannot_vouch_for_other_names(host):
     host.check_output(
-        "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /root/x.key -out /root/x.csr -subj /CN=x "
+        "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /tmp/x.key -out /tmp/x.csr -subj /CN=x "
         "-addext subjectAltName=DNS:www.example.org"
     )
-    host.check_output(f"openssl x509 -req -in /root/x.csr -CA {STATE}/ca.pem -CAkey {STATE}/ca.key -copy_extensions copy -days 9 -out /root/x.pem")
-    assert "permitted subtree violation" in host.run(f"openssl verify -CAfile {STATE}/ca.pem /root/x.pem 2>&1").stdout
+    host.check_output(f"openssl x509 -req -in /tmp/x.csr -CA {STATE}/ca.pem -CAkey {STATE}/ca.key -copy_extensions copy -days 9 -out /tmp/x.pem")
+    assert "permitted subtree violation" in host.run(f"openssl verify -CAfile {STATE}/ca.pem /tmp/x.pem 2>&1").stdout
 
 
 def test_only_root_reaches_the_keys(host):
