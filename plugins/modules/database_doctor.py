@@ -14,6 +14,7 @@ description:
   - Checks that the server is reachable, takes writes, is recent enough, and that each database is there, is encoded in UTF8 and belongs to the user.
   - Speaks the protocol itself, so it works on a host where no PostgreSQL client is installed yet. Changes nothing.
 author: labtrack contributors (@labtrack)
+extends_documentation_fragment: [labtrack.mlflow.attributes.info]
 options:
   host:
     description: Host, or a list as libpq takes it, for instance V(a:5432,b:5432). The first server that takes writes is examined.
@@ -48,9 +49,6 @@ options:
     description: How long to wait for each answer.
     type: int
     default: 10
-attributes:
-  check_mode: {description: Reads only., support: full}
-  diff_mode: {description: Changes nothing., support: none}
 """
 
 EXAMPLES = r"""

@@ -13,14 +13,9 @@ description:
   - Sets the fact C(packages) with the names and versions of what is installed, and nothing else. P(ansible.builtin.package_facts#module) sets
     the same keys, but opens all of apt's lists for it (0.7 CPU seconds on the host, here 0.2), and Ansible copies what it returns for every later task.
 author: labtrack contributors (@labtrack)
+extends_documentation_fragment: [labtrack.mlflow.attributes.info]
 options: {}
 attributes:
-  check_mode:
-    description: Can run in C(check_mode).
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is no difference to show.
-    support: none
   facts:
     description: Returns facts.
     support: full

@@ -14,7 +14,7 @@ description:
     RV(reason) says why; that is no failure. A login that does not succeed is one.
   - Says whether the login is an application credential, and when it ends, for a watch that warns in time.
 author: labtrack contributors (@labtrack)
-extends_documentation_fragment: [labtrack.mlflow.openstack]
+extends_documentation_fragment: [labtrack.mlflow.openstack, labtrack.mlflow.attributes.info]
 options:
   return_secrets:
     description: Return the secrets, too. The task then needs C(no_log).
@@ -24,13 +24,6 @@ options:
     description: What the options are called in the inventory; messages use these names.
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Can run in C(check_mode).
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is no difference to show.
-    support: none
 seealso:
   - module: labtrack.mlflow.ec2_credential
 """

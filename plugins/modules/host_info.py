@@ -14,6 +14,7 @@ description:
     units, the firewall's table, free space, and the state of a data volume.
   - Changes nothing, and never fails because something is absent.
 author: labtrack contributors (@labtrack)
+extends_documentation_fragment: [labtrack.mlflow.attributes.info]
 options:
   units:
     description: Units to look at.
@@ -46,13 +47,6 @@ options:
     description: Where the volume belongs.
     type: path
     default: /var/lib/labtrack
-attributes:
-  check_mode:
-    description: Can run in C(check_mode).
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is no difference to show.
-    support: none
 """
 
 EXAMPLES = r"""

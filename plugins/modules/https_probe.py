@@ -13,8 +13,8 @@ description:
   - Connects to an address of the machine and asks for pages under the names that clients use, whatever the names resolve to. The certificate
     is verified, name included. All pages in one module run, repeated until they are as expected or the time is over.
   - Fails when a status is another one. Changes nothing.
-author:
-  - labtrack contributors (@labtrack)
+author: labtrack contributors (@labtrack)
+extends_documentation_fragment: [labtrack.mlflow.attributes.info]
 options:
   address:
     description: Address to connect to.
@@ -42,9 +42,6 @@ options:
     description: How long to go on asking while a status is not right.
     type: int
     default: 0
-attributes:
-  check_mode: {description: Works the same; it only reads., support: full}
-  diff_mode: {description: Has nothing to show., support: none}
 """
 
 EXAMPLES = r"""

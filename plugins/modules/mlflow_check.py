@@ -14,6 +14,7 @@ description:
     administrator's login (must read the database), and a listing of the artifact store.
   - Changes nothing, and leaves nothing behind.
 author: labtrack contributors (@labtrack)
+extends_documentation_fragment: [labtrack.mlflow.attributes.info]
 options:
   address:
     description: Where every route of MLflow is served, C(unix:/path) or C(host:port).
@@ -39,9 +40,6 @@ options:
     description: How long to wait for each answer.
     type: int
     default: 30
-attributes:
-  check_mode: {description: Can run in C(check_mode)., support: full}
-  diff_mode: {description: Changes nothing., support: none}
 """
 
 EXAMPLES = r"""

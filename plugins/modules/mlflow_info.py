@@ -14,6 +14,7 @@ description:
     its own, how much space there is, and whether a remote database can be reached.
   - Changes nothing, and never fails because something is absent.
 author: labtrack contributors (@labtrack)
+extends_documentation_fragment: [labtrack.mlflow.attributes.info]
 options:
   instance:
     description: Name of the instance; returned, so that a later task can tell whose state this is.
@@ -51,9 +52,6 @@ options:
     type: list
     elements: path
     default: []
-attributes:
-  check_mode: {description: Can run in C(check_mode)., support: full}
-  diff_mode: {description: Changes nothing., support: none}
 """
 
 EXAMPLES = r"""

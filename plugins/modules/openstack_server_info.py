@@ -14,11 +14,7 @@ description:
     what would be made.
   - Fails only where the cloud cannot be asked.
 author: labtrack contributors (@labtrack)
-extends_documentation_fragment: [labtrack.mlflow.openstack, labtrack.mlflow.openstack_server]
-attributes:
-  check_mode:
-    description: Changes nothing.
-    support: full
+extends_documentation_fragment: [labtrack.mlflow.openstack, labtrack.mlflow.openstack_server, labtrack.mlflow.attributes.info]
 """
 
 EXAMPLES = r"""

@@ -12,14 +12,12 @@ version_added: 0.1.0
 description:
   - Reads what C(pg_lsclusters) reads, without needing PostgreSQL to be installed or running. Changes nothing.
 author: labtrack contributors (@labtrack)
+extends_documentation_fragment: [labtrack.mlflow.attributes.info]
 options:
   data_dir:
     description: Data directory to look at and beside. Its path is expected to end in C(<version>/<name>).
     type: path
     required: true
-attributes:
-  check_mode: {description: Reads only., support: full}
-  diff_mode: {description: Changes nothing., support: none}
 """
 
 EXAMPLES = r"""

@@ -16,6 +16,7 @@ author: labtrack contributors (@labtrack)
 extends_documentation_fragment:
   - labtrack.mlflow.s3
   - labtrack.mlflow.s3.bucket
+  - labtrack.mlflow.attributes.info
 options:
   python:
     description: Interpreter on the machine whose version of boto3 is wanted. It is not run.
@@ -25,13 +26,6 @@ options:
     description: File with the last verdict of M(labtrack.mlflow.s3_doctor).
     type: path
     default: ''
-attributes:
-  check_mode:
-    description: Can run in C(check_mode).
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is no difference to show.
-    support: none
 """
 
 EXAMPLES = r"""

@@ -13,6 +13,7 @@ description:
   - Sends a signed request for the list of buckets, and verifies the certificate. Uses Python's standard library only.
   - A server that has just been started is asked again until it answers. Changes nothing.
 author: labtrack contributors (@labtrack)
+extends_documentation_fragment: [labtrack.mlflow.attributes.info]
 options:
   endpoint:
     description: URL of the server; the name in it must be in its certificate.
@@ -42,13 +43,6 @@ options:
     description: What the options are called in the inventory; messages use these names.
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Can run in C(check_mode).
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is no difference to show.
-    support: none
 """
 
 EXAMPLES = r"""

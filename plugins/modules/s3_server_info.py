@@ -14,6 +14,7 @@ description:
     somebody else is there, free space, whether the port is free, what is on the block device, the state of the units.
   - Changes nothing, and never fails because something is absent.
 author: labtrack contributors (@labtrack)
+extends_documentation_fragment: [labtrack.mlflow.attributes.info]
 options:
   data_dir:
     description: Directory of the store.
@@ -41,13 +42,6 @@ options:
     type: list
     elements: path
     default: []
-attributes:
-  check_mode:
-    description: Can run in C(check_mode).
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is no difference to show.
-    support: none
 """
 
 EXAMPLES = r"""

@@ -11,9 +11,11 @@ from typing import Any
 import docker
 import keystoneauth1.exceptions
 import openstack
+from docker.models.containers import Container
 
+from .. import images, machines
 from ..engine import LABEL, TestbedError, say
-from . import facts
+from . import facts, files
 
 READY_SECONDS = 300
 # NET_RAW, SYS_NICE and DAC_READ_SEARCH: Neutron's privileged helpers want them
@@ -32,13 +34,35 @@ def network(client: docker.DockerClient) -> docker.models.networks.Network:
     return client.networks.create(facts.NETWORK, driver="bridge", labels={LABEL: "cloud"}, ipam=docker.types.IPAMConfig(pool_configs=[pool]))
 
 
-def join(client: docker.DockerClient, machine: docker.models.containers.Container, address: str) -> None:
+def join(client: docker.DockerClient, machine: Container, address: str) -> None:
     """Give a container that was not started yet its fixed address."""
     client.networks.get("bridge").disconnect(machine)
     network(client).connect(machine, ipv4_address=address)
 
 
-def create(client: docker.DockerClient, image: str, command: list[str] | None = None) -> docker.models.containers.Container:
+def beside(client: docker.DockerClient, image: str, name: str, address: str, rendered: dict[str, str], command: list[str] | None = None) -> Container:
+    """Start a machine of the cloud beside the control plane, with these files; wait until its systemd has booted."""
+    machine = client.containers.create(
+        images.ensure(client, image),
+        command=command,
+        name=name,
+        hostname=name,
+        labels={LABEL: "cloud"},
+        cap_add=["SYS_ADMIN"],
+        cgroupns="host",
+        security_opt=["apparmor=unconfined"],
+        volumes={"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}},
+        tmpfs={"/run": "", "/run/lock": "", "/tmp": "exec"},
+        log_config=docker.types.LogConfig(type="none"),
+    )
+    join(client, machine, address)
+    machine.put_archive("/", files.archive(rendered))
+    machine.start()
+    machines.wait_booted(machine)
+    return machine
+
+
+def create(client: docker.DockerClient, image: str, command: list[str] | None = None) -> Container:
     """A container for the control plane, not started."""
     socket = os.environ.get("DOCKER_HOST", DEFAULT_SOCKET).removeprefix("unix://")
     # mounts, not volumes: those would become part of the image that is made from this container

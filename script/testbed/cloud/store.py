@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import docker
 
-from .. import images, machines
-from ..engine import LABEL, ROOT
+from .. import machines
+from ..engine import ROOT
 from . import control, facts, files
 
 HERE = files.HERE / "store"
@@ -17,22 +17,7 @@ DIRECTORY = "/var/lib/ceph/cloud"
 
 def start(client: docker.DockerClient, password: str) -> docker.models.containers.Container:
     """Start the store's container; it needs some seconds until it answers."""
-    machine = client.containers.create(
-        images.ensure(client, "debian13-store"),
-        name=facts.STORE,
-        hostname=facts.STORE,
-        labels={LABEL: "cloud"},
-        cap_add=["SYS_ADMIN"],
-        cgroupns="host",
-        security_opt=["apparmor=unconfined"],
-        volumes={"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}},
-        tmpfs={"/run": "", "/run/lock": "", "/tmp": "exec"},
-        log_config=docker.types.LogConfig(type="none"),
-    )
-    control.join(client, machine, facts.STORE_ADDRESS)
-    machine.put_archive("/", files.archive(rendered(password)))
-    machine.start()
-    machines.wait_booted(machine)
+    machine = control.beside(client, "debian13-store", facts.STORE, facts.STORE_ADDRESS, rendered(password))
     machines.run(machine, ["systemctl", "start", "--no-block", "cloud-store"])
     return machine
 

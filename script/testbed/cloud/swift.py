@@ -10,8 +10,7 @@ import time
 import docker
 import requests
 
-from .. import images, machines
-from ..engine import LABEL, TestbedError, say
+from ..engine import TestbedError, say
 from . import control, facts, files
 
 HERE = files.HERE / "swift"
@@ -29,31 +28,9 @@ def ensure(client: docker.DockerClient) -> None:
         if machine.status != "running":
             machine.remove(force=True, v=True)
     if not any(machine.status == "running" for machine in found):
-        start(client, _password(client))
+        control.beside(client, "cloud-packages", facts.SWIFT, facts.SWIFT_ADDRESS, rendered(_password(client)), COMMAND)
     wait(facts.SWIFT_ENDPOINT)
     say(f"Swift answers after {time.monotonic() - started:.0f} s: {facts.SWIFT_ENDPOINT}")
-
-
-def start(client: docker.DockerClient, password: str) -> docker.models.containers.Container:
-    """Start its container; it needs some seconds until it answers."""
-    machine = client.containers.create(
-        images.ensure(client, "cloud-packages"),
-        command=COMMAND,
-        name=facts.SWIFT,
-        hostname=facts.SWIFT,
-        labels={LABEL: "cloud"},
-        cap_add=["SYS_ADMIN"],
-        cgroupns="host",
-        security_opt=["apparmor=unconfined"],
-        volumes={"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}},
-        tmpfs={"/run": "", "/run/lock": "", "/tmp": "exec"},
-        log_config=docker.types.LogConfig(type="none"),
-    )
-    control.join(client, machine, facts.SWIFT_ADDRESS)
-    machine.put_archive("/", files.archive(rendered(password)))
-    machine.start()
-    machines.wait_booted(machine)
-    return machine
 
 
 def rendered(password: str) -> dict[str, str]:

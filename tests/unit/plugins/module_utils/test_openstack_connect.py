@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import os
 from pathlib import Path
@@ -156,15 +155,8 @@ def test_a_value_that_openstacksdk_cannot_read(keystone):
     assert refusal(cloud="lab").reason == "config"
 
 
-def test_without_the_sdk(monkeypatch):
-    real = builtins.__import__
-
-    def missing(name, *arguments, **options):
-        if name.startswith("openstack"):
-            raise ImportError(f"No module named '{name}'")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+@pytest.mark.usefixtures("no_sdk")
+def test_without_the_sdk():
     assert refusal(cloud="lab").reason == "sdk"
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import os
 import socket
@@ -172,15 +171,8 @@ def test_a_broken_connection_is_no_answer(cloud):
         transport.call("POST", "/users/user-1/credentials/OS-EC2", {"tenant_id": "project-1"})
 
 
-def test_without_the_sdk(monkeypatch):
-    real = builtins.__import__
-
-    def missing(name, *arguments, **options):
-        if name.startswith("openstack"):
-            raise ImportError(f"No module named '{name}'")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+@pytest.mark.usefixtures("no_sdk")
+def test_without_the_sdk():
     error = refusal()
     assert error.reason == "sdk" and "openstack" in error.detail
 

@@ -9,28 +9,11 @@ import types
 import pytest
 from ansible_collections.labtrack.mlflow.plugins.module_utils import _s3_probe, _s3_python
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_http import StoreError
-from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_verdict import judge
+from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_verdict import CAPABILITIES, MODES, judge
 
 GOOD = {"ok": True, "seconds": 0.1}
 BAD = {"ok": False, "seconds": 0.1, "error": "ClientError", "code": "MissingContentLength", "detail": "no length"}
-ALL = [
-    "create_bucket",
-    "put_get_when_supported",
-    "multipart_when_supported",
-    "put_get_when_required",
-    "multipart_when_required",
-    "ranged_get",
-    "list",
-    "batch_delete",
-    "parts_10000",
-    "presigned",
-    "policy",
-    "versioning",
-    "lifecycle_noncurrent",
-    "lifecycle_abort_multipart",
-    "addressing_virtual",
-    "clean_up",
-]
+ALL = [*(f"{name}_{mode}" for name in ("put_get", "multipart") for mode in MODES), *CAPABILITIES, "clean_up"]
 
 
 def verdict(bad=(), missing=()):
