@@ -122,6 +122,9 @@ def _missing(admin: openstack.connection.Connection, since: float) -> str:
     cinder = {service.binary for service in admin.block_storage.services() if service.state == "up" and fresh(service.updated_at)}
     if not cinder >= {"cinder-volume", "cinder-scheduler"}:
         return "Cinder's services did not report"
+    # they report before the scheduler knows what room there is; until then each volume ends in error
+    if not any(True for _pool in admin.block_storage.backend_pools()):
+        return "Cinder's scheduler knows of no room"
     return ""
 
 
