@@ -159,6 +159,56 @@ def test_all_answers_arrive_and_no_secret_is_seen(desk: Desk) -> None:
         assert json.dumps(secret)[1:-1] not in seen
 
 
+CLOUD = {**GOOD, "new_site_cloud": "lab", "new_site_cloud_profile": "arbutus", "new_site_flavor": "p2-4gb", "new_site_alternative_names": "runs.lab.example"}
+
+
+def test_a_machine_that_the_cloud_makes(desk: Desk) -> None:
+    done = desk.answer(CLOUD)
+    assert done.returncode == 0, done.stdout
+    found = desk.inventory("genomics", desk.vault)
+    assert found["openstack_servers"]["hosts"] == found["tracking_servers"]["hosts"] == ["mlflow"]
+    assert "hosts" not in found.get("object_store_servers", {})
+    server = found["_meta"]["hostvars"]["mlflow"]
+    assert (server["site_cloud"], server["site_cloud_profile"], server["openstack_server_flavor"]) == ("lab", "arbutus", "p2-4gb")
+    assert server["object_store_credentials"] == "create" and "s3_endpoint" in server["site_s3_endpoint"]
+    assert not {"ansible_host", "ansible_user", "host_base_volume", "site_s3_access_key"} & set(server)
+    # recorded state goes beside the file with the host's variables, and hides it not
+    record = desk.work / "inventories" / "genomics" / "host_vars" / "mlflow" / "openstack_server.yml"
+    record.write_text("site_public_address: 203.0.113.9\n", encoding="utf-8")
+    show = ["-m", "ansible.builtin.debug", "-a", "msg={{ site_alternative_names }}{{ openstack_server_flavor }}"]
+    said = desk.run(BIN / "ansible", "mlflow", "-i", desk.work / "inventories" / "genomics", *show, ANSIBLE_VAULT_PASSWORD_FILE=str(desk.vault))
+    assert "['runs.lab.example', '203.0.113.9']p2-4gb" in said.stdout, said.stdout + said.stderr
+
+
+def test_a_key_of_ones_own_for_the_clouds_store(desk: Desk) -> None:
+    done = desk.answer({**CLOUD, "new_site_s3_access_key": "AKIAEXAMPLE", "new_site_s3_secret_key": "canary-secret"})
+    assert done.returncode == 0, done.stdout
+    server = desk.inventory("genomics", desk.vault)["_meta"]["hostvars"]["mlflow"]
+    assert server["object_store_credentials"] == "provide"
+    assert server["vault_s3_access_key"]["__ansible_unsafe"] == "AKIAEXAMPLE"
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({"new_site_cloud_profile": "aws"}, "one of arbutus"),
+        ({"new_site_flavor": ""}, "the name of a flavor with new_site_cloud"),
+        ({"new_site_address": "192.0.2.5"}, "because site.yml finds it"),
+        ({"new_site_volume": "1b2f0c1e"}, "because site.yml makes one"),
+        ({"new_site_s3_access_key": "AKIAEXAMPLE"}, "or new_site_s3_access_key"),
+        (
+            {"new_site_cloud_profile": "generic", "new_site_s3_access_key": "AKIAEXAMPLE", "new_site_s3_secret_key": "canary-secret"},
+            "whose profile names no store",
+        ),
+    ],
+)
+def test_answers_that_do_not_fit_a_cloud(desk: Desk, answers: dict[str, str], said: str) -> None:
+    done = desk.answer({**CLOUD, **answers})
+    assert done.returncode != 0
+    assert said in " ".join(done.stdout.split()) and "canary" not in done.stdout
+    assert desk.written() == []
+
+
 @pytest.mark.parametrize(
     ("answer", "value", "accepted"),
     [
