@@ -70,7 +70,8 @@ def _steps(row: dict[str, object]) -> str:
         f"<li>{html.escape(name)}: {step['seconds']:.1f} s{', ' + str(step['changes']) + ' changed' if step['changes'] else ''}</li>"
         for name, step in row["steps"].items()
     ]
-    return f"<ul>{''.join(items)}</ul>"
+    changes = sum(step["changes"] for step in row["steps"].values())
+    return f"<details><summary>{len(items)} steps{f', {changes} changed' if changes else ''}</summary><ul>{''.join(items)}</ul></details>"
 
 
 def _row(row: dict[str, object]) -> str:
