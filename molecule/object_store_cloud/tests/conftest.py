@@ -52,7 +52,7 @@ def play(clouds_file):
 
     def run(name: str | Path, *options: str, **extra: str) -> subprocess.CompletedProcess:
         environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LABTRACK_REPORT_DIR": "",
-                       "OS_CLIENT_CONFIG_FILE": extra.pop("as_clouds", str(clouds_file))}  # fmt: skip
+                       "OS_CLIENT_CONFIG_FILE": extra.get("as_clouds", str(clouds_file))}  # fmt: skip
         inventory = WORK / "inventory" / "hosts.yml"
         words = ["ansible-playbook", "-vvv", "-i", str(inventory), str(SCENARIO / name), "-e", json.dumps(extra), *options]
         return subprocess.run(words, capture_output=True, text=True, check=False, env=environment, cwd=PROJECT)
