@@ -26,7 +26,7 @@ def inventory() -> list[str]:
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     """Of a person who runs Ansible in the project."""
-    ansible = {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LABTRACK_REPORT_DIR": ""}
+    ansible = {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "LABTRACK_REPORT_DIR": ""}
     return {**os.environ, **ansible, "OS_CLIENT_CONFIG_FILE": str(PROJECT / ".labtrack" / "cloud" / "clouds.yaml")}
 
 

@@ -47,7 +47,7 @@ DATA = ["postgresql/17/labtrack/PG_VERSION", "object_store_server/bootstrapped",
 def play(name: str, *options: str) -> subprocess.CompletedProcess[str]:
     """A playbook with the example inventory and the scenario's own, as a lab admin runs it."""
     tool = Path(sys.executable).parent / "ansible-playbook"
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
     command = [str(tool), name, "-i", "inventories/example_single_vm", "-i", str(INVENTORY), *options]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
