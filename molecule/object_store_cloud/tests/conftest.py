@@ -51,8 +51,8 @@ def play(clouds_file):
     """Run a playbook as a person would, with all output that Ansible has."""
 
     def run(name: str | Path, *options: str, **extra: str) -> subprocess.CompletedProcess:
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "LABTRACK_REPORT_DIR": "",
-                       "OS_CLIENT_CONFIG_FILE": extra.get("as_clouds", str(clouds_file))}  # fmt: skip
+        plain = {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "LABTRACK_REPORT_DIR": ""}
+        environment = {**os.environ, **plain, "OS_CLIENT_CONFIG_FILE": extra.get("as_clouds", str(clouds_file))}
         inventory = WORK / "inventory" / "hosts.yml"
         words = ["ansible-playbook", "-vvv", "-i", str(inventory), str(SCENARIO / name), "-e", json.dumps(extra), *options]
         return subprocess.run(words, capture_output=True, text=True, check=False, env=environment, cwd=PROJECT)
