@@ -73,6 +73,10 @@ options:
     description: Accept a bucket that has objects but no marker.
     type: bool
     default: false
+  lost:
+    description: Accept that a bucket is not there any more which the record of M(labtrack.mlflow.s3_bucket_info) names.
+    type: bool
+    default: false
   versioning:
     description: Keep old versions of objects. V(false) leaves the bucket as it is.
     type: bool

@@ -94,16 +94,28 @@ def read(path: str) -> bytes | None:
 
 
 def write_atomically(path: str, content: bytes, attributes: Attributes) -> None:
-    """Write a neighbour and rename it, so that no reader sees half a file, nor wider rights than asked for."""
+    """Write a neighbour and rename it, so that no reader sees half a file, nor wider rights than asked for, and no power-off leaves an empty one."""
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=".new", dir=os.path.dirname(path))
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
-        attributes.apply(temporary)
+            attributes.apply(temporary)
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+    sync_directory(os.path.dirname(path))
+
+
+def sync_directory(path: str) -> None:
+    """Let the names in a directory outlive a power-off."""
+    directory = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def run_validator(command: str, path: str | None = None) -> None:
@@ -126,7 +138,15 @@ class Record:
 
     def __init__(self, directory: str, name: str) -> None:
         self.path = os.path.join(directory, f"{name}.json")
-        self.data: dict[str, t.Any] = json.loads(read(self.path) or b"{}")
+        self.data: dict[str, t.Any] = self._load()
+
+    def _load(self) -> dict[str, t.Any]:
+        """What is recorded. A record that cannot be read counts as none: then all is pending, and the service is started anew."""
+        try:
+            data = json.loads(read(self.path) or b"{}")
+        except ValueError:
+            return {}
+        return data if isinstance(data, dict) else {}
 
     def save(self, **values: t.Any) -> None:
         """Write the record if that changes it."""

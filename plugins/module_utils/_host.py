@@ -12,6 +12,7 @@ from pathlib import Path
 
 SSHD_LISTS = ("port", "authorizedkeysfile", "acceptenv", "listenaddress", "hostkey")
 DPKG_FORMAT = "${db:Status-Status} ${Package} ${Version}\\n"
+MARKER, MARKER_RECORD = ".labtrack-data", "/var/lib/labtrack-config/data"
 UNIT_PROPERTIES = {"LoadState": "load", "ActiveState": "active", "UnitFileState": "enabled"}
 
 
@@ -78,6 +79,14 @@ def firewall_policy(output: str, chain: str = "input") -> str:
         if item.get("chain", {}).get("name") == chain:
             return item["chain"].get("policy", "accept")
     return ""
+
+
+def first_line(path: Path) -> str:
+    """Return the first line of a file; an empty string when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()
+    except OSError:
+        return ""
 
 
 def users() -> dict[str, dict[str, object]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 SECTION = "mlflow"
 NAME_KEY, PASSWORD_KEY = "mlflow_tracking_username", "mlflow_tracking_password"
 PASSWORD_BYTES = 24
+PASSWORD_MIN = 12  # MLflow's own
 
 
 class DatabaseError(Exception):
@@ -82,7 +83,8 @@ def problem(found: dict, migrate: bool) -> str:
         if state == "old" and not migrate:
             return (
                 f"tracking_server_database_migrate is 'false': the {what} has schema '{current}' of an earlier MLflow, this release wants '{wanted}'. "
-                "Accepted: true, which upgrades it. Make a backup, then run again with -e tracking_server_database_migrate=true; nothing was changed."
+                "Run playbooks/upgrade.yml, which keeps a way back, or set the earlier tracking_server_version. Accepted here: true, which upgrades "
+                "in place, without a way back: make a backup, then run again with -e tracking_server_database_migrate=true. Nothing was changed."
             )
         if state == "new":
             return (

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import pwd
 import shutil
@@ -50,6 +51,18 @@ def running_release(pid: int, releases_dir: str) -> str:
         return ""
     prefix = releases_dir.rstrip("/") + "/"
     return program[len(prefix) :].split("/")[0] if program.startswith(prefix) else ""
+
+
+def linked_release(releases_dir: str) -> str:
+    """Name of the release that the link beside the releases names; empty when there is none."""
+    link = Path(releases_dir).parent / "current"
+    return link.readlink().name if link.is_symlink() else ""
+
+
+def kept_releases(upgrades_dir: str) -> list[str]:
+    """Releases to which an upgrade can be taken back."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in Path(upgrades_dir).glob("*/record.json")] if upgrades_dir else []
+    return sorted({record["from"] for record in records if record["from"] and "rolled_back" not in record})
 
 
 def user_exists(name: str) -> bool:

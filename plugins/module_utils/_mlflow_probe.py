@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import socket
 import time
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ansible_collections.labtrack.mlflow.plugins.module_utils._mlflow_instance i
 ANSWER_BYTES = 2000
 PAUSE_SECONDS = 0.5
 EXPERIMENTS = "/api/2.0/mlflow/experiments/search?max_results=1"
+UPDATE_PATH = "/api/2.0/mlflow/users/update-password"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts?path=labtrack-probe"
 
 
@@ -59,19 +61,49 @@ def probes(address: str, api_address: str, artifacts: bool) -> list[Probe]:
     return wanted
 
 
-def ask(probe: Probe, host: str, name: str, password: str, timeout: float) -> tuple[int, str]:
-    """Status and beginning of the answer."""
-    target, port = parse_address(probe.address)
+def basic(username: str, password: str) -> str:
+    """The header `Authorization` of a login."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+def request(address: str, host: str, login: tuple[str, str] | None, method: str, path: str, body: dict | None = None, timeout: float = 60) -> tuple[int, str]:
+    """Status and beginning of the answer; raises OSError."""
+    target, port = parse_address(address)
     connection = http.client.HTTPConnection(target, port, timeout=timeout) if port else UnixConnection(target, timeout)
     headers = {"Host": host}
-    if probe.login:
-        headers["Authorization"] = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+    if login:
+        headers["Authorization"] = basic(*login)
+    if body is not None:
+        headers["Content-Type"] = "application/json"
     try:
-        connection.request("GET", probe.path, headers=headers)
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
         return answer.status, answer.read(ANSWER_BYTES).decode(errors="replace")
     finally:
         connection.close()
+
+
+def ask(probe: Probe, host: str, name: str, password: str, timeout: float) -> tuple[int, str]:
+    """Status and beginning of the answer."""
+    return request(probe.address, host, (name, password) if probe.login else None, "GET", probe.path, timeout=timeout)
+
+
+def is_accepted(address: str, host: str, name: str, password: str) -> bool:
+    """Whether MLflow lets this login in; raises ProbeError for any other answer than yes or no."""
+    status, text = request(address, host, (name, password), "GET", EXPERIMENTS)
+    if status not in (200, 401):
+        raise ProbeError(f"'{EXPERIMENTS}' on {address} answered {status} ({text.strip()[:300]}); expected 200 or 401.")
+    return status == 200
+
+
+def set_password(address: str, host: str, name: str, password: str, new: str) -> None:
+    """Replace a person's own password; raises ProbeError."""
+    body = {"username": name, "password": new, "current_password": password}
+    status, text = request(address, host, (name, password), "PATCH", UPDATE_PATH, body)
+    if status == 401:
+        raise ProbeError("MLflow accepts neither the new password nor the one in the credentials file. Somebody has changed it: write the right one there.")
+    if status != 200:
+        raise ProbeError(f"'{UPDATE_PATH}' on {address} answered {status} ({text.strip()[:300]}); expected 200.")
 
 
 def wait_for(probe: Probe, host: str, name: str, password: str, wait_seconds: float) -> None:

@@ -104,6 +104,7 @@ class Installer:
         partial = target.parent / f".{target.name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         build(partial)
+        os.sync()  # or a power-off soon after leaves a release with empty files, which looks complete
         if target.exists():
             obsolete = target.parent / f".{target.name}.obsolete"
             shutil.rmtree(obsolete, ignore_errors=True)

@@ -20,6 +20,7 @@ from ansible_collections.labtrack.mlflow.plugins.module_utils._openstack_server_
 KEY = re.compile(r"\b((?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) AAAA[0-9A-Za-z+/]+=*)")
 BLOCK = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
 SCAN_SECONDS = 5
+LINE_CHARACTERS = 200
 NO_CONSOLE = (400, 403, 404, 409, 500, 501)
 
 Scanner = t.Callable[[str], list[str]]
@@ -69,8 +70,8 @@ class HostKeys:
                 raise
             raise ServerError("ssh", f"{self.address} (server {self.work.found.server['id']})") from error
 
-    def console(self, seconds: float) -> list[str]:
-        """Wait until the console log shows the keys; none where it does not in that time."""
+    def console(self, seconds: float) -> tuple[list[str], str]:
+        """Wait until the console log shows the keys: (keys, the log's last line); no keys where it does not in that time."""
         patience = self.work.cloud.patience
         patience = Patience(min(seconds, patience.end - patience.now()), patience.now, patience.sleep)
         path = f"/servers/{self.work.found.server['id']}/action"
@@ -78,7 +79,7 @@ class HostKeys:
             text = self.work.cloud.act("compute", path, {"os-getConsoleOutput": {}}, accepted=NO_CONSOLE).get("output") or ""
             found = keys_of_console(text)
             if found or not patience.again():
-                return found
+                return found, text.strip().rpartition("\n")[2].strip()[-LINE_CHARACTERS:]
 
     def find(self, seconds: float, scan_enabled: bool, fresh: bool) -> tuple[list[str], str]:
         """(keys, where they are from: record, console or network).
@@ -94,7 +95,7 @@ class HostKeys:
         shown = self.answer()
         if not fresh and set(shown) & set(self.recorded):
             return self.recorded, "record"
-        printed = self.console(seconds)
+        printed, last = self.console(seconds)
         if printed:
             if not set(shown) & set(printed):
                 raise ServerError("host_key", "those that its console log shows")
@@ -102,5 +103,6 @@ class HostKeys:
         if self.recorded and not fresh:
             raise ServerError("host_key", "the recorded ones, and its console log shows none")
         if not scan_enabled:
-            raise ServerError("console", f"server {self.work.found.server['id']}")
+            ends = f"its last line is '{last}'" if last else "it is empty, or the cloud gives none"
+            raise ServerError("console", f"server {self.work.found.server['id']}; {ends}")
         return shown, "network"

@@ -81,6 +81,8 @@ def _value(text: str, kind: str, words: set[str]) -> str:
 def _policy(name: str, text: str, memory_mb: int) -> str:
     if name in LOGGING and text.lower() != LOGGING[name]:
         return f"statements carry values (psycopg2 puts them into the text), and they would be in the log. Accepted: {LOGGING[name]}. Use pg_stat_statements."
+    if name == "synchronous_commit" and text.lower() in TRUTH - {"on", "true", "yes", "1"}:
+        return "a power-off would lose writes that MLflow's clients have been told are stored. Accepted: on, local, remote_write, remote_apply. Remove it."
     if name == "shared_buffers" and memory_mb:
         match = re.fullmatch(r"(\d+)\s*([kMGT]?B)?", text)
         if match and int(match[1]) * MEGABYTES[match[2] or ""] > memory_mb * 0.6:

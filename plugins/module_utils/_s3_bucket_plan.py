@@ -18,6 +18,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "site": {"type": "str", "required": True},
     "instance": {"type": "str", "default": "main"},
     "adopt": {"type": "bool", "default": False},
+    "lost": {"type": "bool", "default": False},
     "versioning": {"type": "bool", "default": True},
     "noncurrent_days": {"type": "int", "default": 30},
     "abort_multipart_days": {"type": "int", "default": 3},
@@ -31,6 +32,10 @@ REFUSALS = {
     "unmarked": "{name} is '{bucket}': it has objects, but not from this site. Accepted: a new, empty or own bucket. Choose another name; if MLflow may use "
     "and expire what is in it, set object_store_bucket_adopt: true.",
 }
+LOST = (
+    "{name} is '{bucket}': the store does not have it any more, and this site has worked with it; a new one would be empty, without any artifact. Accepted: "
+    "the bucket with its objects. Ask the store's operators, or restore a copy; if it may begin empty, add -e object_store_lost_bucket_enabled=true."
+)
 NO_POLICIES = "{policy} is given: the store has no bucket policies, as the doctor found. Accepted for this store: an empty one. Remove it."
 
 
@@ -55,6 +60,14 @@ def read_record(path: str) -> dict[str, t.Any]:
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def lost(params: dict[str, t.Any], record: dict[str, t.Any], status: str) -> str:
+    """Why a bucket that is not there is not made: the record says that this site had it."""
+    had = (record.get("bucket"), record.get("endpoint")) == (params["bucket"], params["endpoint"])
+    if status != "absent" or not had or params["lost"]:
+        return ""
+    return LOST.format(name=params["variable_names"].get("bucket", "bucket"), bucket=params["bucket"])
 
 
 def wanted_lifecycle(params: dict[str, t.Any], capabilities: dict[str, t.Any]) -> dict[str, int]:

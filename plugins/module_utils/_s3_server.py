@@ -119,8 +119,12 @@ class Users:
             raise ServerError(f"radosgw-admin cannot write the user '{uid}': {err.strip() or code}")
 
     @classmethod
-    def plan(cls, found: dict[str, t.Any] | None, wanted: dict[str, str]) -> dict[str, t.Any] | None:
-        """The entry to store, or None when the user is as wanted. Exactly the wanted key is kept."""
+    def plan(cls, found: dict[str, t.Any] | None, wanted: dict[str, str], keep_other_keys: bool = False) -> dict[str, t.Any] | None:
+        """The entry to store, or None when the user is as wanted. Exactly the wanted key is kept, or the others, too, while a key is replaced.
+
+        Raises:
+            ServerError: both keys would have the same name.
+        """
         uid = wanted["uid"]
         key = {"user": uid, "access_key": wanted["access_key"], "secret_key": wanted["secret_key"]}
         change = {"display_name": wanted.get("display_name") or uid, "keys": [key], "suspended": 0}
@@ -130,7 +134,15 @@ class Users:
             return {**entry, "data": {"user_id": uid, **cls.NEW, **change}}
         data = found["data"]
         keys = [{name: item.get(name) for name in key} for item in data.get("keys", [])]
-        if keys == [key] and data.get("display_name") == change["display_name"] and not data.get("suspended"):
+        if keep_other_keys:
+            others = [item for item in keys if item != key]
+            if any(item["access_key"] == key["access_key"] for item in others):
+                raise ServerError(
+                    f"site_s3_access_key is '{key['access_key']}': the key in use has the same name, and a store keeps one secret for a name. Accepted: "
+                    "another name for the new key. Change both site_s3_access_key and its secret; nothing was changed."
+                )
+            change["keys"] = [*others, key]
+        if sorted(keys, key=str) == sorted(change["keys"], key=str) and data.get("display_name") == change["display_name"] and not data.get("suspended"):
             return None
         entry = copy.deepcopy(found)
         entry["data"].update(change)

@@ -44,7 +44,7 @@ options:
         description: UUID of its filesystem.
         type: str
   mount_dir:
-    description: Where the volume belongs.
+    description: Where the volume belongs, and the marker of the data is.
     type: path
     default: /var/lib/labtrack
 """
@@ -97,6 +97,11 @@ free_mb:
   returned: success
   type: dict
   sample: {/: 12000}
+data:
+  description: The marker in O(mount_dir), and the one that this machine has recorded; empty strings for none.
+  returned: success
+  type: dict
+  sample: {marker: a4GQ…, recorded: a4GQ…}
 volume:
   description: State of the volume; empty when none was asked for.
   returned: success
@@ -150,6 +155,7 @@ def main():
         firewall_policy=_host.firewall_policy(run(["nft", "-j", "list", "table", "inet", table])[1]) if table else "",
         apt_lists=any(Path("/var/lib/apt/lists").glob("*Packages*")),
         free_mb={path: _host.free_mb(path) for path in params["paths"]},
+        data={"marker": _host.first_line(Path(params["mount_dir"], _host.MARKER)), "recorded": _host.first_line(Path(_host.MARKER_RECORD))},
         volume=Volume(params["volume"], params["mount_dir"], run).state() if params["volume"] else {},
     )
 

@@ -28,6 +28,10 @@ options:
     description: Where the releases are.
     type: path
     required: true
+  upgrades_dir:
+    description: Where the records of upgrades are.
+    type: path
+    default: ''
   user:
     description: System user that is to run the service.
     type: str
@@ -85,6 +89,17 @@ running:
   description: Release of the running service; empty when it does not run.
   returned: success
   type: str
+linked:
+  description: Release that the link C(current) names; empty when there is none.
+  returned: success
+  type: str
+  sample: 3.17.2-1a2b3c4d
+kept:
+  description: Releases to which an upgrade can be taken back.
+  returned: success
+  type: list
+  elements: str
+  sample: [3.16.1-5e6f7a8b]
 units:
   description: State of the service and of its socket.
   returned: success
@@ -134,6 +149,7 @@ def main() -> None:
             "instance": {"type": "str", "required": True},
             "unit": {"type": "str", "required": True},
             "releases_dir": {"type": "path", "required": True},
+            "upgrades_dir": {"type": "path", "default": ""},
             "user": {"type": "str", "required": True},
             "addresses": strings,
             "paths": paths,
@@ -153,6 +169,8 @@ def main() -> None:
         python=platform.python_version(),
         releases=complete_releases(Path(params["releases_dir"])),
         running=instance.running_release(service["pid"], params["releases_dir"]),
+        linked=instance.linked_release(params["releases_dir"]),
+        kept=instance.kept_releases(params["upgrades_dir"]),
         units={"service": service, "socket": socket},
         user_exists=instance.user_exists(params["user"]),
         taken=[address for address in params["addresses"] if address not in socket["listens"] and instance.is_taken(address)],

@@ -77,7 +77,7 @@ record:
 """
 
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_arguments import CONNECTION, module_for, visible
-from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_bucket_plan import OPTIONS, fingerprint, look, read_record
+from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_bucket_plan import OPTIONS, fingerprint, look, lost, read_record
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_http import StoreError
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_messages import explain
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_python import boto3_version
@@ -90,13 +90,13 @@ def main():
     params = module.params
     version = boto3_version(params["python"]) if params["python"] else ""
     mark = fingerprint(params, version)
-    record = read_record(params["record_file"])
-    if record.get("fingerprint") != mark:
-        record = {}
+    recorded = read_record(params["record_file"])
+    record = recorded if recorded.get("fingerprint") == mark else {}
     try:
         found = look(params, record.get("capabilities", {}))
     except StoreError as error:
         module.fail_json(msg=explain(error.kind, error.detail, visible(params), params["variable_names"]), kind=error.kind)
+    found["refusal"] = found["refusal"] or lost(params, recorded, found["status"])
     module.exit_json(changed=False, boto3_version=version, fingerprint=mark, record=record, **found)
 
 

@@ -26,7 +26,7 @@ options:
         type: str
         required: true
       access_key:
-        description: The S3 access key. Other keys of the user are removed.
+        description: The S3 access key. Other keys of the user are removed, unless O(keep_other_keys).
         type: str
         required: true
       secret_key:
@@ -37,6 +37,10 @@ options:
         description: Name for people; the O(users[].uid) when empty.
         type: str
         default: ''
+  keep_other_keys:
+    description: Whether keys that are not named stay, while a key is replaced. A new one then needs another O(users[].access_key).
+    type: bool
+    default: false
   timeout_seconds:
     description: How long a call of C(radosgw-admin) may take; it waits for ever on a cluster that is down.
     type: int
@@ -81,12 +85,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.labtrack.mlflow.plugins.module_utils._s3_server import ServerError, Users
 
 
-def apply(users, wanted, check):
+def apply(users, wanted, check, keep_other_keys=False):
     """Bring each user to what is wanted; the module's result."""
     result = {"created": [], "updated": []}
     for user in wanted:
         found = users.get(user["uid"])
-        entry = users.plan(found, user)
+        entry = users.plan(found, user, keep_other_keys)
         if entry is not None:
             result["updated" if found else "created"].append(user["uid"])
             if not check:
@@ -112,6 +116,7 @@ def main():
                     "display_name": {"type": "str", "default": ""},
                 },
             },
+            "keep_other_keys": {"type": "bool", "default": False, "no_log": False},
             "timeout_seconds": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
@@ -127,7 +132,7 @@ def main():
         return done.returncode, done.stdout, done.stderr
 
     try:
-        module.exit_json(**apply(Users(run), module.params["users"], module.check_mode))
+        module.exit_json(**apply(Users(run), module.params["users"], module.check_mode, module.params["keep_other_keys"]))
     except ServerError as error:
         module.fail_json(msg=str(error))
 

@@ -13,7 +13,7 @@ import docker
 from testbed import engine
 from testbed.client import newest_lock
 
-from . import artifacts, cold, machines, memory, noop, rates, site, targets
+from . import artifacts, cold, machines, memory, noop, rates, site, spool, targets
 from .figures import Report, say
 
 PARTS = {
@@ -22,6 +22,7 @@ PARTS = {
     "requests": "requests a second of the site beside a stock server",
     "artifacts": "files through the server beside straight to its store",
     "memory": "memory of the tracking server",
+    "spool": "labtrack-spool beside mlflow-export-import (needs no container; only where it is named)",
 }
 
 
@@ -55,6 +56,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--keep", action="store_true", help="leave the containers; the next run uses them again")
     parser.add_argument("--destroy", action="store_true", help="only remove the containers of an earlier run with --keep")
+    parser.add_argument("--scale", type=float, default=1.0, help="spool: share of its 1000 runs (1.0)")
+    parser.add_argument("--peer-scale", type=float, default=1.0, help="spool: share of these that mlflow-export-import gets (1.0)")
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
@@ -63,11 +66,15 @@ def main() -> int:
     report.versions = {"ansible-core": importlib.metadata.version("ansible-core"), "controller Python": platform.python_version()}
     report.versions |= {"MLflow": newest_lock().stem.split("-")[1], "Mitogen": importlib.metadata.version("mitogen")}
     client = None
+    parts = options.parts or [part for part in PARTS if part != "spool"]
     try:
-        client = engine.connect()
-        if not options.destroy:
-            run(client, report, options.parts or list(PARTS))
-    except (engine.TestbedError, docker.errors.DockerException) as error:
+        if "spool" in parts and not options.destroy:
+            spool.bench(report, options.scale, options.peer_scale)
+        if parts != ["spool"]:
+            client = engine.connect()
+            if not options.destroy:
+                run(client, report, [part for part in parts if part != "spool"])
+    except (engine.TestbedError, docker.errors.DockerException, OSError) as error:
         print(f"script/bench: {error}", file=sys.stderr)
         return 1
     finally:

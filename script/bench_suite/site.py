@@ -48,7 +48,9 @@ class Site:
         """A fresh machine and new secrets."""
         self.machine = machines.fresh(self.client, self.role, **PLATFORM)
         platform = {"name": self.machine.name, **PLATFORM}
-        hosts = testbed.inventory({self.machine: platform}, {"vault_s3_secret_key": secrets.token_urlsafe(30)})
+        hosts = testbed.inventory(
+            {self.machine: platform}, {"vault_s3_secret_key": secrets.token_urlsafe(30), "vault_backup_passphrase": secrets.token_urlsafe(30)}
+        )
         self.inventory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.inventory / "hosts.json"
         path.touch(mode=0o600)

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from suite.checks import Check, fast_checks, prepare_checks, sanity_check, scenario, scenario_names, slow_scenarios, testbed
+from suite.checks import Check, fast_checks, prepare_checks, sanity_check, scenario, scenario_names, slow_scenarios, spool_check, testbed
 from suite.runner import Runner
 
 
@@ -21,14 +21,14 @@ def groups() -> dict[str, list[str]]:
     return {
         "fast": fast,
         "scenarios": quick,
-        "default": ["sanity", *fast, *quick],
-        "all": ["sanity", *fast, *scenarios],
+        "default": ["sanity", "spool", *fast, *quick],
+        "all": ["sanity", "spool", *fast, *scenarios],
     }
 
 
 def choose(names: list[str]) -> tuple[list[Check], list[Check]]:
     """(checks without containers, scenarios) that the names of the command line stand for."""
-    local = {check.name: check for check in [*fast_checks(), sanity_check()]}
+    local = {check.name: check for check in [*fast_checks(), sanity_check(), spool_check()]}
     scenarios, known = scenario_names(), groups()
     chosen = list(dict.fromkeys(single for name in names or ["default"] for single in known.get(name, [name])))
     for name in chosen:
@@ -58,16 +58,16 @@ def summary(runner: Runner, seconds: float) -> int:
 
 
 def run_scenarios(runner: Runner, scenarios: list[Check]) -> None:
-    """Images first, then the scenarios; at the end nothing is left, unless test machines ran before."""
+    """Images first, then the scenarios; at the end nothing of this checkout is left, unless its test machines ran before."""
     print("Scenarios")
     if not runner.run(prepare_checks()):
         return
-    others = [line for line in testbed("ls").splitlines() if line.endswith(" test")]
+    before = testbed("ls", "--own")
     try:
         runner.run(scenarios)
     finally:
-        if not others:
-            testbed("purge", "--purpose", "test")
+        if not before:
+            testbed("purge", "--purpose", "test", "--own")
 
 
 def main() -> int:
@@ -78,7 +78,8 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Check the collection. Without a name: every check, then every scenario that is not slow.",
         epilog=f"fast       {' '.join(known['fast'])}\n"
-        f"sanity     ansible-test on the built artefact\nscenarios  {' '.join(known['scenarios'])}\n"
+        "sanity     ansible-test on the built artefact\nspool      labtrack-spool with a real MLflow\n"
+        f"scenarios  {' '.join(known['scenarios'])}\n"
         f"all        everything, and the slow scenarios: {slow}\n\n"
         "Logs are in .labtrack/log/. LABTRACK_JOBS is how many run side by side, two unless said.",
     )

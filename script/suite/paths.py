@@ -27,3 +27,13 @@ def tool_environment(**extra: str) -> dict[str, str]:
     env["PYTHONDONTWRITEBYTECODE"] = "1"
     env["NO_COLOR"] = "1"
     return env | extra
+
+
+def uv_environment(**extra: str) -> dict[str, str]:
+    """For uv, as script/setup has it: the system's CAs, the index of PIP_INDEX_URL, no Python of its own."""
+    env = tool_environment(UV_NO_CONFIG="1", UV_NO_PROGRESS="1", UV_PYTHON_DOWNLOADS="never", **extra)
+    env.setdefault("UV_SYSTEM_CERTS", "1")
+    env.setdefault("UV_CACHE_DIR", str(STATE / "cache" / "uv"))
+    if os.environ.get("PIP_INDEX_URL"):
+        env.setdefault("UV_DEFAULT_INDEX", os.environ["PIP_INDEX_URL"])
+    return env

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.checks import Check
+from suite.findings import findings
 from suite.paths import LOGS, ROOT, tool_environment
 
-TAIL_LINES = 80
 GRACE_SECONDS = 20
 
 
@@ -90,8 +90,8 @@ class Runner:
         if not failed:
             print(f"  {'ready ' if check.is_preparation else 'passed'}  {check.name}  {seconds:.0f} s", flush=True)
             return
-        print(f"  FAILED  {check.name}  {seconds:.0f} s, the end of {log.relative_to(ROOT)}:", flush=True)
-        for line in output.splitlines()[-TAIL_LINES:]:
+        print(f"  FAILED  {check.name}  {seconds:.0f} s, of {log.relative_to(ROOT)}:", flush=True)
+        for line in findings(output):
             print(f"    {line}")
 
     def _stop(self) -> None:

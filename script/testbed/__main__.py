@@ -36,9 +36,10 @@ def main() -> int:
     commands.add_parser("down", help="remove machines").add_argument("names", nargs="+")
     commands.add_parser("store", help="start the shared object store")
     cloud.add_options(commands.add_parser("cloud", help="the OpenStack test cloud"))
-    commands.add_parser("ls", help="list what is there")
+    commands.add_parser("ls", help="list what is there").add_argument("--own", action="store_true", help="only test machines of this checkout")
     purge = commands.add_parser("purge", help="remove every labelled object")
     purge.add_argument("--purpose", default="")
+    purge.add_argument("--own", action="store_true", help="only what this checkout has started")
     purge.add_argument("--images", action="store_true")
     options = parser.parse_args()
     try:
@@ -55,12 +56,13 @@ def main() -> int:
         elif options.command == "cloud":
             cloud.run(client, options)
         elif options.command == "ls":
-            for machine in client.containers.list(all=True, filters={"label": engine.LABEL}):
+            label = [f"{engine.LABEL}=test", f"{machines.OWNER}={engine.CHECKOUT}"] if options.own else engine.LABEL
+            for machine in client.containers.list(all=True, filters={"label": label}):
                 print(machine.name, machine.status, machine.labels[engine.LABEL])
         elif options.command == "purge":
             if options.purpose in ("", "cloud"):
                 cloud.down(client, force=True)
-            machines.purge(client, options.purpose, options.images)
+            machines.purge(client, options.purpose, options.images, options.own)
     except engine.TestbedError as error:
         print(f"testbed: {error}", file=sys.stderr)
         return 1

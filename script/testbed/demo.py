@@ -74,7 +74,7 @@ class Demo:
             path.touch(mode=0o600)
         VAULT_PASSWORD.write_text(secrets.token_urlsafe(32) + "\n", encoding="utf-8")
         tool = Path(sys.executable).parent / "ansible-vault"
-        text = f"vault_s3_secret_key: {secrets.token_urlsafe(30)}\n"
+        text = f"vault_s3_secret_key: {secrets.token_urlsafe(30)}\nvault_backup_passphrase: {secrets.token_urlsafe(30)}\n"
         subprocess.run([tool, "encrypt", "--output", vault, "-"], input=text, text=True, env=self.environment, check=True, capture_output=True)
 
 

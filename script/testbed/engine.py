@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import docker
@@ -16,6 +20,9 @@ LABEL = "labtrack"
 NETWORK = "labtrack"
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".labtrack"
+# what serves every checkout of this user: coordinates and locks of the shared object store and cloud, locks of the images
+SHARED = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "labtrack-testbed"
+CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
 
 
 class TestbedError(Exception):
@@ -25,6 +32,15 @@ class TestbedError(Exception):
 def say(message: str) -> None:
     """Progress goes to stderr: stdout carries results that other programs read."""
     print(f"testbed: {message}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Only one process of this user, in whatever checkout, does this at a time."""
+    SHARED.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (SHARED / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def as_root(*command: str) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import docker
 
-from .engine import CACHE, LABEL, TestbedError, as_root, install_packages, say
+from .engine import CACHE, LABEL, TestbedError, alone, as_root, install_packages, say
 
 HERE = Path(__file__).parent
 RECIPE_VERSION = "4"
@@ -99,8 +98,7 @@ def ensure(client: docker.DockerClient, name: str) -> str:
     image, authorities = IMAGES[name], extra_authorities()
     want = recipe(image, authorities)
     CACHE.mkdir(exist_ok=True)
-    with (CACHE / f"image-{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two scenarios may ask at once
+    with alone(f"image-{name}"):  # two scenarios may ask at once
         try:
             if client.images.get(image.tag).labels.get("labtrack.recipe") == want:
                 return image.tag

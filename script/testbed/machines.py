@@ -11,18 +11,20 @@ from typing import Any
 import docker
 
 from . import images
-from .engine import CACHE, LABEL, TestbedError, network, say
+from .engine import CACHE, CHECKOUT, LABEL, TestbedError, network, say
 
-# The smallest set with which systemd 252 and 257 run hardened units in a container; NET_ADMIN for the machine's own firewall.
-CAPABILITIES = ["SYS_ADMIN", "NET_ADMIN"]
+# The smallest set with which systemd 252 and 257 run hardened units in a container; NET_ADMIN for the machine's own firewall;
+# DAC_READ_SEARCH, which root of any real machine has, for units that keep it to read files of others.
+CAPABILITIES = ["SYS_ADMIN", "NET_ADMIN", "DAC_READ_SEARCH"]
 BOOT_SECONDS = 90
+OWNER = "labtrack.checkout"  # label; what is shared has none
 
 
 def up(client: docker.DockerClient, platforms: list[dict[str, Any]], purpose: str = "test") -> list[docker.models.containers.Container]:
     """Start a container for each platform, and wait until systemd has booted.
 
     Args:
-        platforms: dicts with `name`, `image`, and optionally `aliases`, `volumes` (mount points), `memory_mb`, `ports` (on loopback).
+        platforms: `name`, `image`, and optionally `aliases`, `volumes` (mount points), `memory_mb`, `ports` (on loopback), `shared` (by all checkouts).
         purpose: label value, `test` or `demo`.
     """
     machines = [_start(client, platform, purpose) for platform in platforms]
@@ -40,7 +42,7 @@ def _start(client: docker.DockerClient, platform: dict[str, Any], purpose: str) 
     except docker.errors.NotFound:
         pass
     tag = images.ensure(client, platform["image"])
-    labels = {LABEL: purpose, "labtrack.machine": name}
+    labels = {LABEL: purpose, "labtrack.machine": name, **({} if platform.get("shared") else {OWNER: CHECKOUT})}
     volumes = {"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}}
     for mount in platform.get("volumes", []):
         volume = client.volumes.create(f"{name}{mount.replace('/', '-')}", labels=labels)
@@ -158,15 +160,23 @@ def down(client: docker.DockerClient, names: list[str]) -> None:
             volume.remove(force=True)
 
 
-def purge(client: docker.DockerClient, purpose: str = "", images_too: bool = False) -> None:
-    """Remove every labelled object (of one purpose); the network when nothing uses it any more."""
+def purge(client: docker.DockerClient, purpose: str = "", images_too: bool = False, own: bool = False) -> None:
+    """Remove every labelled object (of one purpose); the network when nothing uses it any more.
+
+    `own` leaves what another checkout has started, and what is shared until nobody else is left.
+    """
     label = f"{LABEL}={purpose}" if purpose else LABEL
-    for machine in client.containers.list(all=True, filters={"label": label}):
+    found = client.containers.list(all=True, filters={"label": label})
+    if own:
+        foreign = [machine for machine in found if machine.labels.get(OWNER, CHECKOUT) != CHECKOUT]
+        found = [machine for machine in found if machine not in foreign and (machine.labels.get(OWNER) or not foreign)]
+    for machine in found:
         say(f"removing container {machine.name}")
         machine.remove(force=True, v=True)
     for volume in client.volumes.list(filters={"label": label}):
-        say(f"removing volume {volume.name}")
-        volume.remove(force=True)
+        if not own or volume.attrs["Labels"].get(OWNER) == CHECKOUT:
+            say(f"removing volume {volume.name}")
+            volume.remove(force=True)
     if not client.containers.list(all=True, filters={"label": LABEL}):
         for net in client.networks.list(filters={"label": LABEL}):
             net.remove()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -15,7 +14,7 @@ from typing import Any
 import docker
 
 from . import machines
-from .engine import CACHE, ROOT, TestbedError, say
+from .engine import CACHE, ROOT, SHARED, TestbedError, alone, say
 
 NAME = "labtrack-store"
 PORT = 7443
@@ -27,10 +26,8 @@ def ensure(client: docker.DockerClient) -> dict[str, Any]:
     Raises:
         TestbedError: the role that deploys it failed.
     """
-    CACHE.mkdir(exist_ok=True)
-    facts = CACHE / "store.json"
-    with (CACHE / "store.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    facts = SHARED / "store.json"
+    with alone("store"):
         running = [m for m in client.containers.list(filters={"name": f"^{NAME}$"}) if m.status == "running"]
         if not (running and facts.exists()):
             machines.down(client, [NAME])
@@ -43,7 +40,7 @@ def ensure(client: docker.DockerClient) -> dict[str, Any]:
 
 def _deploy(client: docker.DockerClient) -> dict[str, Any]:
     say("starting the shared object store (Ceph RGW) …")
-    platform = {"name": NAME, "image": "debian13-store"}
+    platform = {"name": NAME, "image": "debian13-store", "shared": True}
     machine = machines.up(client, [platform])[0]
     access, secret = f"labtrack{secrets.token_hex(6)}", secrets.token_urlsafe(30)
     variables = {"testbed_store_access_key": access, "testbed_store_secret_key": secret, "testbed_store_endpoint": f"https://{NAME}:{PORT}"}

@@ -110,3 +110,12 @@ def test_ssh_obeys_the_drop_in(host):
     settings = host.check_output("sshd -T")
     for line in ("passwordauthentication no", "kbdinteractiveauthentication no", "permitrootlogin without-password", "pubkeyauthentication yes"):
         assert line in settings
+
+
+def test_a_scheduled_job_writes_its_metrics(host):
+    job = "/usr/local/lib/labtrack/labtrack-job --name test_job --metrics-dir /var/lib/prometheus/node-exporter -- "
+    assert host.run(job + "false").rc == 1
+    assert host.run(job + "true").rc == 0
+    text = host.file("/var/lib/prometheus/node-exporter/labtrack_job_test_job.prom").content_string
+    assert 'labtrack_job_last_run_success{job="test_job"} 1' in text
+    host.check_output("rm /var/lib/prometheus/node-exporter/labtrack_job_test_job.prom")

@@ -119,3 +119,8 @@ def run_with(**variables) -> str:
 )
 def test_bad_input_is_refused_with_a_reason(variables, words):
     assert words in run_with(**variables)
+
+
+def test_the_directory_of_metrics_is_where_the_site_says(host):
+    assert host.file("/srv/metrics").is_directory
+    assert not host.file("/var/lib/prometheus").exists

@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Log many small artifacts and delete them through the server, as the administrator; prints how many were there, why not, how many are left."""
 
-import configparser
 import json
 import os
 import sys
 import tempfile
 
-from client import forward
+from socket_client import connect
 
 
 def main(asgi: str, credentials_file: str, number: str) -> None:
     """Log, count, delete, count."""
-    credentials = configparser.ConfigParser(interpolation=None)
-    credentials.read(credentials_file)
-    os.environ["MLFLOW_TRACKING_URI"] = f"http://localhost:{forward(asgi)}"
-    os.environ["MLFLOW_TRACKING_USERNAME"] = credentials["mlflow"]["mlflow_tracking_username"]
-    os.environ["MLFLOW_TRACKING_PASSWORD"] = credentials["mlflow"]["mlflow_tracking_password"]
+    connect(asgi, credentials_file)
     import mlflow
     import requests
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository

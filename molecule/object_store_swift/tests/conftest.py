@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from testbed.cloud import facts
 
 WORK, SCENARIO, PROJECT = (Path(os.environ[f"MOLECULE_{name}_DIRECTORY"]) for name in ("EPHEMERAL", "SCENARIO", "PROJECT"))
 PYTHON = "/opt/labtrack/mlflow/main/current/bin/python"
@@ -27,7 +28,7 @@ def inventory() -> list[str]:
 def environment() -> dict[str, str]:
     """Of a person who runs Ansible in the project."""
     ansible = {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "LABTRACK_REPORT_DIR": ""}
-    return {**os.environ, **ansible, "OS_CLIENT_CONFIG_FILE": str(PROJECT / ".labtrack" / "cloud" / "clouds.yaml")}
+    return {**os.environ, **ansible, "OS_CLIENT_CONFIG_FILE": str(facts.CLOUDS_FILE)}
 
 
 @pytest.fixture(scope="session")

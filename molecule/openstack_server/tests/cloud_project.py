@@ -15,8 +15,10 @@ import openstack
 import yaml
 from keystoneauth1.exceptions import ConnectFailure
 
-ROOT = Path(__file__).resolve().parents[3]
-CLOUDS_FILE = ROOT / ".labtrack" / "cloud" / "clouds.yaml"
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "script"))
+
+from testbed.cloud.facts import CLOUDS_FILE
+
 DELETE_SECONDS, REQUEST_SECONDS = 90, 30
 MARKS = ("labtrack_site=", "labtrack_host=")
 

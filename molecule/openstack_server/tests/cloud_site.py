@@ -14,8 +14,8 @@ import cloud_project
 import yaml
 from interrupt import kill_when
 from testbed.cloud import facts
+from testbed.engine import ROOT
 
-ROOT = cloud_project.ROOT
 HOST = "mlflow"
 
 

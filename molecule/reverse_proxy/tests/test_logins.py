@@ -91,6 +91,20 @@ def test_query_and_dots_in_names_are_no_crooked_paths(client):
     assert client.ask("/api/2.0/mlflow-artifacts/artifacts/a..b/.hidden/c.", RIGHT).status == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize(
+    "path",
+    ["artifacts/backup", "artifacts/backup/lab/a", "artifacts/%62ackup/a", "artifacts//backup/a", "mpu/create/backup/a", "artifacts?path=backup"],
+)
+def test_backups_in_the_bucket_are_out_of_reach(client, path, method):
+    assert client.ask(f"/api/2.0/mlflow-artifacts/{path}", RIGHT, method=method).status == 403
+
+
+@pytest.mark.parametrize("path", ["artifacts/1/run/artifacts/backup/a", "artifacts/backups", "artifacts?path=1/run/artifacts/backup"])
+def test_artifacts_of_a_similar_name_are_served(client, path):
+    assert client.ask(f"/api/2.0/mlflow-artifacts/{path}", RIGHT).status == 200
+
+
 def test_other_names_are_refused(client):
     for headers in ({"Host": "evil.example.org"}, {"Host": "mlflow.labtrack.test.evil.example.org"}):
         assert client.ask("/", RIGHT, **headers).status == 421
@@ -100,3 +114,11 @@ def test_other_names_are_refused(client):
 def test_alternative_name_and_address_are_served(client, address):
     for name in ("alias.labtrack.test", address):
         assert client.ask("/version", RIGHT, Host=name).status == 200
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:8888", "https://localhost", "http://127.0.0.1:5000", "http://[::1]:1"])
+def test_pages_of_the_persons_own_computer_are_refused(client, origin):
+    """MLflow would let them use the login, with credentials."""
+    for path in ("/api/2.0/mlflow/x", "/api/3.0/mlflow/x", "/version"):
+        assert client.ask(path, RIGHT, method="POST", body=b"{}", Origin=origin).status == 403
+    assert client.ask("/api/2.0/mlflow/x", RIGHT, method="POST", body=b"{}", Origin="https://localhost.example.org").status == 200

@@ -1,45 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What people do with the real client, through a TCP port that is forwarded to a socket of the server; prints what was read back."""
 
-import configparser
 import hashlib
 import json
 import os
 import secrets
-import socket
 import sys
 import tempfile
-import threading
 
-
-def forward(path: str) -> int:
-    """A port whose connections end at the Unix socket."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def copy(source, target) -> None:
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-
-    def accept() -> None:
-        while True:
-            client, _ = listener.accept()
-            server = socket.socket(socket.AF_UNIX)
-            server.connect(path)
-            threading.Thread(target=copy, args=(client, server), daemon=True).start()
-            threading.Thread(target=copy, args=(server, client), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    return listener.getsockname()[1]
+from socket_client import connect
 
 
 def main(asgi: str, credentials_file: str) -> None:
     """Log as a new person, read back, and try what this person may not do."""
-    credentials = configparser.ConfigParser(interpolation=None)
-    credentials.read(credentials_file)
-    os.environ["MLFLOW_TRACKING_URI"] = f"http://localhost:{forward(asgi)}"
-    os.environ["MLFLOW_TRACKING_USERNAME"] = credentials["mlflow"]["mlflow_tracking_username"]
-    os.environ["MLFLOW_TRACKING_PASSWORD"] = credentials["mlflow"]["mlflow_tracking_password"]
+    connect(asgi, credentials_file)
     import mlflow
     from mlflow.server.auth.client import AuthServiceClient
 

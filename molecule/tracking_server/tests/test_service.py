@@ -119,6 +119,15 @@ def test_it_starts_without_a_network(host):
         host.check_output(f"rm -r $(dirname {drop_in}) && systemctl daemon-reload")  # the next restart undoes it
 
 
+@pytest.mark.parametrize("location", ["file:///etc", "s3://another-bucket/x", "mlflow-artifacts:/1", "/etc"])
+def test_nobody_chooses_where_the_server_writes(host, location):
+    login = host.check_output(f"sed -n 's/^mlflow_tracking_[a-z]* = //p' {CREDENTIALS} | paste -sd:")
+    body = json.dumps({"name": f"at {location}", "artifact_location": location})
+    command = f"curl -s -K - -m 60 --unix-socket {API} -H 'Content-Type: application/json' -d '{body}' http://localhost/api/2.0/mlflow/experiments/create"
+    answer = host.check_output(f"echo 'user = \"{login}\"' | {command}")
+    assert "does not open places that others choose" in answer, answer
+
+
 READ = {"mlflowauth": "select version_num from alembic_version_auth", "mlflowdb": "select version_num from alembic_version"}
 WRITE = {
     "mlflowauth": "update alembic_version_auth set version_num = 'NEW'",

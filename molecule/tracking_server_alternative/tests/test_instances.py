@@ -63,7 +63,7 @@ def test_the_site_s_names_are_accepted(host):
 def test_limits(host):
     shown = host.check_output("systemctl show -p MemoryMax,CPUQuotaPerSecUSec,TimeoutStopUSec labtrack-mlflow-research.service")
     values = dict(line.split("=") for line in shown.splitlines())
-    assert (values["MemoryMax"], float(values["CPUQuotaPerSecUSec"].rstrip("s")), values["TimeoutStopUSec"]) == ("1073741824", 1.5, "20s")
+    assert (values["MemoryMax"], float(values["CPUQuotaPerSecUSec"].rstrip("s")), values["TimeoutStopUSec"]) == ("1073741824", 1.5, "10s")
 
 
 def test_given_secrets_are_used(host):

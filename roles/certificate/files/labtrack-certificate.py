@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Renew the certificate where that is due, put it in place, reload what uses it, and warn before it ends.
 
-usage: labtrack-certificate [--force] [CONFIG]
+usage: labtrack-certificate [--force | --new-key | --new-ca | --sign-ca | --end-ca] [CONFIG]
+The lab's CA is replaced in steps: after --new-ca clients get both, and the certificate is from the earlier one; after --sign-ca it is from the new
+one; after --end-ca clients get the new one only. What reads the bundle has to know both before the certificate changes.
 Exit status: 0 good, 1 something failed, 2 the certificate ends soon and nobody renews it.
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import ipaddress
 import json
 import os
 import shlex
@@ -61,6 +64,8 @@ def write(path: Path, content: bytes, mode: int) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())  # a power-off must not leave an empty key
         if mode == MODES["key"]:
             shutil.chown(name, "root", "ssl-cert")
         os.chmod(name, mode)
@@ -68,6 +73,19 @@ def write(path: Path, content: bytes, mode: int) -> None:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def make_key(path: Path) -> Path:
+    """A key for ECDSA on P-256 under a temporary name."""
+    new = path.with_name(f".{path.name}.new")
+    write(new, run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256").encode(), 0o600)
+    return new
+
+
+def constraint(name: str) -> str:
+    """A permitted name as OpenSSL wants it: networks with a mask."""
+    kind, _colon, value = name.partition(":")
+    return f"permitted;{kind}:{ipaddress.ip_network(value, strict=False).with_netmask if kind == 'IP' else value}"
 
 
 class Certificate:
@@ -86,13 +104,80 @@ class Certificate:
         elif self.config["provider"] == "acme":
             self._certbot(force)
 
-    def _issue(self) -> None:
+    def new_key(self) -> None:
+        """Another key, and a certificate for it; what they replace is not accepted by anybody who asks this server."""
+        if self.config["provider"] == "acme":
+            self._certbot(force=True)  # makes a key each time
+            return
+        self._own("a new key is made with the certificate by whoever issues it: provide both.")
+        subject = run("openssl", "x509", "-noout", "-subject", "-nameopt", "RFC2253", "-in", str(self.source["chain"])).strip().partition("=")[2].strip()
+        extensions = {
+            "subjectAltName": ("critical," if not subject else "") + ",".join(self.config["lab_ca"]["subject_names"]),
+            "basicConstraints": "CA:FALSE",
+            "keyUsage": "critical,digitalSignature",
+            "extendedKeyUsage": "serverAuth",
+        }
+        key, request = make_key(self.source["key"]), self._base / "server.csr"
+        add = [word for name, value in extensions.items() for word in ("-addext", f"{name}={value}")]
+        pem = run("openssl", "req", "-new", "-key", str(key), "-subj", f"/{subject}", *add)
+        os.replace(key, self.source["key"])
+        write(request, pem.encode(), 0o644)
+        self._issue()
+
+    def new_ca(self) -> None:
+        """Another CA, for clients only: the first step of two. A CA that waits for the second step already is kept."""
+        self._own("its CA is not this lab's.")
+        key, pem = self._base / "next-ca.key", self._base / "next-ca.pem"
+        if key.exists() and pem.exists():
+            return
+        os.replace(make_key(key), key)
+        names = self.config["lab_ca"]["permitted_names"]
+        lines = ["[req]", "distinguished_name = name", "x509_extensions = ca", "prompt = no", "[name]", f"CN = {self.config['lab_ca']['common_name']}", "[ca]"]
+        lines += ["basicConstraints = critical,CA:TRUE,pathlen:0", "keyUsage = critical,keyCertSign,cRLSign", "subjectKeyIdentifier = hash"]
+        lines += [f"nameConstraints = critical,{','.join(map(constraint, names))}"]
+        with tempfile.NamedTemporaryFile("w", suffix=".cnf") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            days = str(self.config["lab_ca"]["ca_validity_days"])
+            text = run("openssl", "req", "-x509", "-new", "-sha256", "-key", str(key), "-days", days, "-config", file.name)
+        write(pem, text.encode(), 0o644)
+        print("made a new lab CA; clients need the new bundle", flush=True)
+
+    def sign_ca(self) -> None:
+        """The second step: the new CA signs; clients get both."""
+        self._own("its CA is not this lab's.")
+        if not (self._base / "next-ca.key").exists():
+            raise CertificateError("there is no new lab CA: make one first (--new-ca), and give clients the new bundle.")
+        if (self._base / "next-ca.pem").exists() and not self._is_from("next-ca.pem"):
+            self._issue("next-ca")
+
+    def end_ca(self) -> None:
+        """The last step: clients get the new CA only. An interrupted one goes on."""
+        self.sign_ca()
+        self.install()
+        for new, name in {"next-ca.pem": "ca.pem", "next-ca.key": "ca.key"}.items():
+            if (self._base / new).exists():
+                os.replace(self._base / new, self._base / name)
+
+    def _is_from(self, authority: str) -> bool:
+        command = ["openssl", "verify", "-CAfile", str(self._base / authority), str(self.source["chain"])]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def _own(self, reason: str) -> None:
+        if self.config["provider"] != "lab_ca":
+            raise CertificateError(f"the certificate is {self.config['provider']}: {reason}")
+
+    @property
+    def _base(self) -> Path:
+        return Path(self.config["lab_ca"]["dir"])
+
+    def _issue(self, authority: str = "ca") -> None:
         """Sign the request that the role left, with the lab's CA."""
-        base = Path(self.config["lab_ca"]["dir"])
-        days = min(self.config["lab_ca"]["validity_days"], int(days_left(base / "ca.pem")))
+        base = self._base
+        days = min(self.config["lab_ca"]["validity_days"], int(days_left(base / f"{authority}.pem")))
         if days < 1:
             raise CertificateError("the lab CA has ended: move its ca.pem and ca.key away and run the playbook, then give clients the new ca.pem.")
-        sign = ["-CA", str(base / "ca.pem"), "-CAkey", str(base / "ca.key"), "-days", str(days), "-sha256", "-copy_extensions", "copy"]
+        sign = ["-CA", str(base / f"{authority}.pem"), "-CAkey", str(base / f"{authority}.key"), "-days", str(days), "-sha256", "-copy_extensions", "copy"]
         pem = run("openssl", "x509", "-req", "-in", str(base / "server.csr"), *sign)
         write(self.source["chain"], pem.encode(), 0o644)
         print(f"issued a certificate for {days} days", flush=True)
@@ -130,11 +215,18 @@ class Certificate:
         public = run("openssl", "x509", "-noout", "-pubkey", "-in", str(self.source["chain"]))
         if public != run("openssl", "pkey", "-pubout", "-in", str(self.source["key"])):
             raise CertificateError(f"{self.source['key']} does not belong to {self.source['chain']}.")
-        run("openssl", "verify", "-CAfile", str(self.source["ca"]), "-untrusted", str(self.source["chain"]), str(self.source["chain"]))
+        authority = self.source["ca"]
+        further = self._base / "next-ca.pem"
+        if self.config["provider"] == "lab_ca" and further.exists() and self._is_from(further.name):
+            authority = further
+        run("openssl", "verify", "-CAfile", str(authority), "-untrusted", str(self.source["chain"]), str(self.source["chain"]))
 
     def install(self) -> bool:
         """Put key, chain and CA in place where they differ, and reload their users; also what an earlier run did not reload."""
         contents = {name: path.read_bytes() for name, path in self.source.items()}
+        further = self._base / "next-ca.pem"
+        if self.config["provider"] == "lab_ca" and further.exists():
+            contents["ca"] += further.read_bytes()
         differ = [name for name in MODES if not self.target[name].exists() or self.target[name].read_bytes() != contents[name]]
         if differ:
             self.verify()
@@ -171,16 +263,23 @@ class Certificate:
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="labtrack-certificate", description="Renew, install, reload, warn.")
-    parser.add_argument("--force", action="store_true", help="renew although it is not due")
+    step = parser.add_mutually_exclusive_group()
+    step.add_argument("--force", action="store_true", help="renew although it is not due")
+    step.add_argument("--new-key", action="store_true", help="make another key, and a certificate for it")
+    step.add_argument("--new-ca", action="store_true", help="make another lab CA, which clients get beside the one that signs")
+    step.add_argument("--sign-ca", action="store_true", help="let the new lab CA sign")
+    step.add_argument("--end-ca", action="store_true", help="let the earlier lab CA go")
     parser.add_argument("config", nargs="?", default=CONFIG)
     options = parser.parse_args()
     certificate = Certificate(json.loads(Path(options.config).read_text(encoding="utf-8")))
     errors = []
     with open(LOCK, "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for step in (lambda: certificate.renew(options.force), certificate.install):
+        chosen = {"new_key": certificate.new_key, "new_ca": certificate.new_ca, "sign_ca": certificate.sign_ca, "end_ca": certificate.end_ca}
+        first = next((step for name, step in chosen.items() if getattr(options, name)), lambda: certificate.renew(options.force))
+        for action in (first, certificate.install):
             try:
-                step()
+                action()
             except (CertificateError, OSError) as error:
                 errors.append(str(error))
     warning = certificate.report(bool(errors)) if certificate.target["chain"].exists() else ""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import secrets
@@ -12,7 +11,7 @@ import time
 import docker
 
 from .. import images, machines
-from ..engine import CACHE, LABEL, TestbedError, say
+from ..engine import LABEL, TestbedError, alone, say
 from . import authority, catalogue, contents, control, facts, files, services
 
 TAG = "labtrack/cloud"
@@ -31,9 +30,7 @@ def recipe() -> str:
 def ensure(client: docker.DockerClient) -> str:
     """Make the image unless one with the same recipe is there; return its tag."""
     want = recipe()
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / "image-cloud.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone("image-cloud"):
         try:
             if client.images.get(TAG).labels.get("labtrack.recipe") == want:
                 return TAG

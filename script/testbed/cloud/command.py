@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import time
 from typing import Any
@@ -13,7 +12,7 @@ import docker
 import requests
 
 from .. import images
-from ..engine import CACHE, LABEL, TestbedError, say
+from ..engine import LABEL, TestbedError, alone, say
 from . import build, catalogue, control, facts, faults, files, store, swift, variants
 
 STORE_SECONDS = 180
@@ -61,9 +60,7 @@ def run(client: docker.DockerClient, options: argparse.Namespace) -> None:
 
 def ensure(client: docker.DockerClient, with_swift: bool = False) -> dict[str, Any]:
     """Start the cloud unless it runs, and Swift if it is asked for; return what scenarios need, as inventory variables."""
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / "cloud.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone("cloud"):
         if not _runs(client):
             _start(client)
         if with_swift:
@@ -130,9 +127,7 @@ def down(client: docker.DockerClient, force: bool = False) -> None:
     Raises:
         TestbedError: somebody has servers or volumes in it, and `force` is not set.
     """
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / "cloud.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone("cloud"):
         used = control.in_use(client)
         if used and not force:
             raise TestbedError(f"the cloud is in use: {', '.join(used)}. Others share it: ask them, or remove what is yours; --force removes all of it.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..engine import CACHE
+from ..engine import SHARED
 
 CONTROL = "labtrack-cloud"  # container of the control plane
 STORE = "labtrack-cloud-store"  # container of the object store
@@ -36,6 +36,6 @@ CA_SOURCE = "etc/labtrack-cloud/ca.pem"
 CLOUDS_SOURCE = "etc/labtrack-cloud/clouds.yaml"
 SECRETS_SOURCE = "etc/labtrack-cloud/secrets.json"
 # on this machine
-DIRECTORY: Path = CACHE / "cloud"
+DIRECTORY: Path = SHARED / "cloud"
 CLOUDS_FILE = DIRECTORY / "clouds.yaml"
 CA_FILE = DIRECTORY / "ca.pem"

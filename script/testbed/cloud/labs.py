@@ -127,6 +127,12 @@ class Labs:
 
 
 def changes(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
-    """How many tasks changed something, by host; the run has to have succeeded."""
+    """How many tasks changed something, by host, and prints which; the run has to have succeeded."""
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    task = ""
+    for line in done.stdout.splitlines():
+        if line.startswith(("TASK [", "RUNNING HANDLER [")):
+            task = line.rstrip("* ")
+        elif line.startswith("changed: ["):
+            print(f"{line.partition(' =>')[0]} by {task}")
     return {host: int(changed) for host, changed, *_rest in RECAP.findall(done.stdout)}

@@ -148,6 +148,7 @@ def test_all_answers_arrive_and_no_secret_is_seen(desk: Desk) -> None:
     }
     assert {name: server[name] for name in expected} == expected
     vaulted = {name: value["__ansible_unsafe"] for name, value in server.items() if name.startswith("vault_")}
+    assert len(vaulted.pop("vault_backup_passphrase")) == 40
     assert vaulted == {
         "vault_s3_access_key": "AKIAEXAMPLE",
         "vault_s3_secret_key": SECRETS["new_site_s3_secret_key"],

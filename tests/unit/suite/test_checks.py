@@ -109,7 +109,7 @@ def test_nothing_run_is_no_success(quiet_runner: Runner) -> None:
     assert command_line.summary(quiet_runner, 0) == 1
 
 
-def test_an_interrupt_ends_what_runs_and_undoes_it(quiet_runner: Runner, tmp_path: Path) -> None:
+def test_an_interrupt_ends_what_runs_and_undoes_it(quiet_runner: Runner, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     marker = tmp_path / "undone"
     stubborn = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     check = python("stubborn", stubborn, undo=[sys.executable, "-c", f"open({str(marker)!r}, 'w')"])
@@ -121,6 +121,9 @@ def test_an_interrupt_ends_what_runs_and_undoes_it(quiet_runner: Runner, tmp_pat
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
+    # a shell that starts this in the background has it ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     threading.Thread(target=interrupt).start()
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):

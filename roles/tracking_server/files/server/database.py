@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 import tempfile
 
@@ -29,6 +30,7 @@ def write_ini(request: dict, folder: str) -> str:
     uri = request["auth_uri"].replace("%", "%%")
     with open(path, "w") as file:
         file.write(f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {uri}\nadmin_username = {request['admin_username']}\n")
+        file.write(f"admin_password = {secrets.token_hex()}\n")  # for MLflow 3.15, which wants one; it is not used
     return path
 
 

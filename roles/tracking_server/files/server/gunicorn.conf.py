@@ -18,7 +18,7 @@ workers = kinds.Worker.asgi_workers + int(os.environ["LABTRACK_API_WORKERS"])
 threads = int(os.environ["LABTRACK_API_THREADS"])
 keepalive = 300  # longer than the proxy keeps an idle connection, so that it is the proxy that closes it
 timeout = 300
-graceful_timeout = int(os.environ["LABTRACK_STOP_SECONDS"])
+graceful_timeout = int(os.environ["LABTRACK_DRAIN_SECONDS"])  # an ordinary stop is bounded by systemd, earlier
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The place that knows names of MLflow that are not its public interface (MLflow 3.17); transfers.py and streaming_store.py know those of artifacts.
+"""The place that knows names of MLflow that are not its public interface (MLflow 3.15 to 3.17); transfers.py and streaming_store.py know those of artifacts.
 
 `mlflow server` would keep a launcher in memory, let every worker import MLflow again, and migrate an old database without asking.
 This module does what that launcher does, in the process that the workers are forked from: it reads the secrets from their files,
@@ -8,13 +8,22 @@ refuses databases whose schema is not that of this release, opens both once, and
 
 from __future__ import annotations
 
+import configparser
 import gc
+import importlib.metadata
 import os
+import secrets
 import sys
+import tempfile
 import uuid
+from functools import partial
 from pathlib import Path
 
+import rotating
+from waiting import MissingError, wait_for
+
 EX_CONFIG = 78  # sysexits.h; systemd does not restart after it
+EX_TEMPFAIL = 75  # it does after this one
 PRIVATE_FROM_PUBLIC = {
     "_MLFLOW_SERVER_FILE_STORE": "MLFLOW_BACKEND_STORE_URI",
     "_MLFLOW_SERVER_REGISTRY_STORE": "MLFLOW_BACKEND_STORE_URI",
@@ -38,12 +47,16 @@ def set_environment(environment: dict | None = None) -> None:
     environment = os.environ if environment is None else environment
     config, keys = Path(environment["LABTRACK_CONFIG_DIR"]), Path(environment["LABTRACK_KEYS_DIR"])
     environment["MLFLOW_BACKEND_STORE_URI"] = (config / "database_uri").read_text().strip()
-    environment["MLFLOW_AUTH_CONFIG_PATH"] = str(config / "login.ini")
+    environment["MLFLOW_AUTH_CONFIG_PATH"] = login_settings(config / "login.ini", importlib.metadata.version("mlflow"))
     for name, variable in KEYS.items():
-        environment[variable] = (keys / name).read_text().strip()
-    # a Fernet key is 32 bytes in base64: 43 characters and a pad
-    webhook_key = environment["MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"]
-    environment["MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"] = webhook_key + "=" * (-len(webhook_key) % 4)
+        try:
+            environment[variable] = (keys / name).read_text().strip()
+        except FileNotFoundError:
+            raise MissingError(
+                f"The key '{keys / name}' is missing: is the data volume mounted? MLflow does not start without the keys that earlier data was encrypted with. "
+                "Mount the volume ('findmnt', 'mount -a'); MLflow then starts by itself. If the data is lost, restore it from the backup."
+            ) from None
+    environment["MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"] = rotating.fernet_key(environment["MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"])
     for private, public in PRIVATE_FROM_PUBLIC.items():
         if environment.get(public):
             environment[private] = environment[public]
@@ -51,6 +64,19 @@ def set_environment(environment: dict | None = None) -> None:
     environment["_MLFLOW_SERVER_BOOT_ID"] = uuid.uuid4().hex
     environment["_MLFLOW_IN_JOB_EXECUTOR"] = "false"
     environment["_MLFLOW_AUTH_ADMIN_BOOTSTRAPPED"] = "true"  # database.py made the administrator
+
+
+def login_settings(path: Path, version: str) -> str:
+    """Path of the settings of logins. MLflow 3.15 does not start without the administrator's password, even where it has no use for it."""
+    if tuple(map(int, version.split(".")[:2])) > (3, 15):
+        return str(path)
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(path)
+    settings["mlflow"]["admin_password"] = secrets.token_hex()
+    copy = os.path.join(tempfile.mkdtemp(), path.name)
+    with open(copy, "w") as file:
+        settings.write(file)
+    return copy
 
 
 def tracking_schema(engine) -> dict:
@@ -98,22 +124,38 @@ def _verdict(current: str | None, wanted: str, known: set, *, empty: bool, compl
     return {"state": state, "current": current or "", "wanted": wanted}
 
 
+def answering_engine(uri: str):
+    """An engine whose server has answered. MLflow's own would wait for up to a minute between two attempts.
+
+    Raises:
+        MissingError: it did not.
+    """
+    import sqlalchemy
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.db.utils import create_sqlalchemy_engine
+
+    engine = create_sqlalchemy_engine(uri)
+    try:
+        sqlalchemy.inspect(engine)
+    except MlflowException as error:  # failures.py has found words
+        raise MissingError(error.message) from None
+    return engine
+
+
 def check_schemas() -> None:
     """Raises SchemaError unless both databases have exactly the schema of this release. MLflow itself would migrate them."""
     from mlflow.server.auth.config import read_auth_config
-    from mlflow.store.db.utils import create_sqlalchemy_engine_with_retry
     from mlflow.version import VERSION
 
     uris = {"tracking": (os.environ["MLFLOW_BACKEND_STORE_URI"], tracking_schema), "login": (read_auth_config().database_uri, auth_schema)}
     for name, (uri, schema) in uris.items():
-        engine = create_sqlalchemy_engine_with_retry(uri)
+        engine = wait_for(partial(answering_engine, uri))
         found = schema(engine)
         engine.dispose()
         if found["state"] != "ready":
             raise SchemaError(
                 f"The {name} database '{engine.url.database}' is {found['state']}: it has schema '{found['current']}', MLflow {VERSION} wants "
-                f"'{found['wanted']}'. Nothing was changed. Run site.yml: it initialises an empty database, and migrates an old one "
-                "when tracking_server_database_migrate is true (make a backup first)."
+                f"'{found['wanted']}'. Nothing was changed. site.yml initialises an empty database, playbooks/upgrade.yml migrates an old one."
             )
 
 
@@ -129,25 +171,36 @@ def keep_transfers_on_the_server(handlers) -> None:
 
 def applications() -> tuple:
     """(ASGI application with every route, WSGI application with the REST API). Both databases have been read once."""
-    set_environment()
+    import deletions
+    import failures
+
+    failures.watch_database()
     try:
+        wait_for(set_environment)
+        rotating.install(Path(os.environ["LABTRACK_CONFIG_DIR"]), Path(os.environ["LABTRACK_KEYS_DIR"]))
         check_schemas()
+    except MissingError:
+        sys.exit(EX_TEMPFAIL)
     except SchemaError as error:
         print(error, file=sys.stderr, flush=True)
         sys.exit(EX_CONFIG)
-    import deletions
+    import locations
+    import logins
     import transfers
     from mlflow.server import app as wsgi
-    from mlflow.server import handlers
-    from mlflow.server.auth import create_app
+    from mlflow.server import auth, handlers
 
     deletions.install()
+    auth.create_admin_user = lambda *_arguments: None  # database.py made the administrator; only MLflow 3.15 asks for one again
+    logins.install(auth)
+    locations.install(os.environ["LABTRACK_ARTIFACT_LOCATIONS"].split(), handlers._get_tracking_store)
+    failures.watch_store()
     if os.environ["LABTRACK_PRESIGNED_TRANSFERS"] != "true":
         keep_transfers_on_the_server(handlers)
     uri = os.environ["MLFLOW_BACKEND_STORE_URI"]
     handlers.initialize_backend_stores(uri, uri, os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"])
     handlers._get_tracking_store().search_experiments(max_results=1)
-    return transfers.install(create_app()), wsgi
+    return transfers.install(auth.create_app()), wsgi
 
 
 def before_fork() -> None:

@@ -12,7 +12,8 @@ import posixpath
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import cache, partial
@@ -22,7 +23,7 @@ from typing import Any, BinaryIO
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from incoming import PIECE, CutOffError, Incoming, take
 from mlflow.environment_variables import MLFLOW_S3_IGNORE_TLS
 from mlflow.exceptions import MlflowException
@@ -37,6 +38,8 @@ PART_OPTIONS = (UploadSubmissionTask.UPLOAD_PART_ARGS, UploadSubmissionTask.COMP
 THREADS = {"step": 16, "upload": 64}
 STEPS = ThreadPoolExecutor(THREADS["step"], "step")  # a small object, or a piece of a large one
 UPLOADS = ThreadPoolExecutor(THREADS["upload"], "upload")  # one for as long as a client sends a large file; further clients wait
+STORE_WAIT_SECONDS, STORE_POLL_SECONDS = 20.0, 0.25  # a single-node store that restarts with a new certificate was away for 3 seconds
+outage: dict[str, float] = {}
 declared_size: ContextVar[int | None] = ContextVar("declared_size", default=None)
 
 
@@ -62,6 +65,24 @@ def _send_small_at_once(params: dict[str, Any], **_others: Any) -> None:
     """Asking the store first whether it wants the body costs more time than a small body."""
     if not isinstance(params["body"], Incoming):
         params["headers"].pop("Expect", None)
+
+
+def persistently(call: Callable, **parameters: Any) -> Any:
+    """Wait for a store that accepts no connection, as one that restarts. Nothing was sent then; boto3's own repetitions take a second at most.
+
+    The time counts from the beginning of an outage, for all requests together: in a long one, the threads are not all waiting, and clients hear of it.
+    """
+    while True:
+        try:
+            answer = call(**parameters)
+        except (EndpointConnectionError, MlflowException) as error:  # failures.py makes the second one of the first
+            refused = isinstance(error, EndpointConnectionError) or isinstance(error.__cause__, EndpointConnectionError)
+            if not refused or time.monotonic() > outage.setdefault("began", time.monotonic()) + STORE_WAIT_SECONDS:
+                raise
+            time.sleep(STORE_POLL_SECONDS)
+        else:
+            outage.clear()
+            return answer
 
 
 def acknowledge_at_once(body: Any) -> None:
@@ -97,7 +118,7 @@ class StreamingS3Repository(S3ArtifactRepository, StreamUploadMixin):
         place, body = self._place(artifact_path, name), Incoming(head, arriving, loop) if len(head) > PIECE else None
         try:
             if body is None:
-                await loop.run_in_executor(STEPS, partial(s3_client().put_object, **place, **self._extra(name), Body=head))
+                await loop.run_in_executor(STEPS, partial(persistently, s3_client().put_object, **place, **self._extra(name), Body=head))
             else:
                 send = self._send_whole if size <= PUT_MAX else self._send_parts
                 await loop.run_in_executor(UPLOADS, send, body, size, place, self._extra(name))
@@ -120,7 +141,7 @@ class StreamingS3Repository(S3ArtifactRepository, StreamUploadMixin):
         if not path or path.endswith("/"):
             return None
         try:
-            answer = s3_client().get_object(**self._place(path), **self._bucket_owner_params, **headers)
+            answer = persistently(s3_client().get_object, **self._place(path), **self._bucket_owner_params, **headers)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "NoSuchKey" and not self._is_directory(path):
@@ -153,20 +174,20 @@ class StreamingS3Repository(S3ArtifactRepository, StreamUploadMixin):
 
     @staticmethod
     def _send_whole(body: Incoming, size: int, place: dict, extra: dict) -> None:
-        s3_client().put_object(**place, **extra, Body=body.allow(size), ContentLength=size)
+        persistently(s3_client().put_object, **place, **extra, Body=body.allow(size), ContentLength=size)
 
     @staticmethod
     def _send_parts(body: Incoming, size: int, place: dict, extra: dict) -> None:
         client = s3_client()
         for_part, for_end = ({key: extra[key] for key in keys if key in extra} for keys in PART_OPTIONS)
-        upload = {**place, "UploadId": client.create_multipart_upload(**place, **extra)["UploadId"]}
+        upload = {**place, "UploadId": persistently(client.create_multipart_upload, **place, **extra)["UploadId"]}
         try:
             parts = []
             for number, start in enumerate(range(0, size, PART), 1):
                 length = min(PART, size - start)
-                answer = client.upload_part(**upload, **for_part, PartNumber=number, Body=body.allow(length), ContentLength=length)
+                answer = persistently(client.upload_part, **upload, **for_part, PartNumber=number, Body=body.allow(length), ContentLength=length)
                 parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-            client.complete_multipart_upload(**upload, **for_end, MultipartUpload={"Parts": parts})
+            persistently(client.complete_multipart_upload, **upload, **for_end, MultipartUpload={"Parts": parts})
         except BaseException:
             client.abort_multipart_upload(**upload, **{key: extra[key] for key in ("RequestPayer", "ExpectedBucketOwner") if key in extra})
             raise

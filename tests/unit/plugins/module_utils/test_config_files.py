@@ -123,6 +123,26 @@ def test_the_record_is_for_root_alone(record):
     assert stat.S_IMODE(os.stat(os.path.dirname(record.path)).st_mode) == 0o700
 
 
+@pytest.mark.parametrize("left", ["", "{", '{"current": "a', "[]", "\0\0\0"])
+def test_a_record_that_a_power_off_left_broken_counts_as_none(tmp_path, record, left):
+    record.save(current="a", applied="a")
+    (tmp_path / "records" / "web.json").write_text(left)
+    again = Record(str(tmp_path / "records"), "web")
+    assert again.data == {}
+    assert Plan(again).finish({"/a": b"1"})
+
+
+def test_content_is_on_the_disk_before_it_has_its_name(tmp_path, record, monkeypatch):
+    events = []
+    real_sync, real_replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (events.append(("sync", os.readlink(f"/proc/self/fd/{handle}"))), real_sync(handle))[1])
+    monkeypatch.setattr(os, "replace", lambda source, target: (events.append(("name", target)), real_replace(source, target))[1])
+    Plan(record).files([file(tmp_path)])
+    kinds = [kind for kind, _path in events]
+    assert kinds == ["sync", "name", "sync"]
+    assert events[0][1].endswith(".new") and events[2][1] == str(tmp_path)
+
+
 def test_link_is_moved_but_never_replaces_a_file(tmp_path, record):
     link = str(tmp_path / "current")
     Plan(record).links([(link, "r1")])

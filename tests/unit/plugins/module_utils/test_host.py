@@ -60,3 +60,9 @@ def test_free_space_of_a_path_that_does_not_exist_yet(tmp_path):
 def test_packages_that_were_removed_do_not_count():
     output = "installed nginx 1.26.3-3+deb13u1\nconfig-files apache2 2.4.65-2\nnot-installed chrony \ninstalled libc6 2.41-12\n"
     assert _host.packages(output) == {"nginx": "1.26.3-3+deb13u1", "libc6": "2.41-12"}
+
+
+def test_the_marker_of_the_data(tmp_path):
+    (tmp_path / "marker").write_text("a4GQ\n")
+    assert _host.first_line(tmp_path / "marker") == "a4GQ"
+    assert _host.first_line(tmp_path / "none") == ""

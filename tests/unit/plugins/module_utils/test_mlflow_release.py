@@ -87,6 +87,14 @@ def test_an_interrupted_installation_does_not_count(installer, tmp_path):
     assert sorted(os.listdir(tmp_path / "releases")) == ["0-aa", "1-aa"]
 
 
+def test_a_release_is_on_the_disk_before_it_counts(installer, tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr(os, "sync", lambda: found.append(release.complete_releases(tmp_path / "releases")))
+    install(installer, tmp_path, "1-aa")
+    assert found[-1] == []
+    assert release.complete_releases(tmp_path / "releases") == ["1-aa"]
+
+
 def test_a_release_of_a_python_that_has_left_is_installed_again(installer, tmp_path):
     install(installer, tmp_path)
     (tmp_path / "python3.13").rename(tmp_path / "python3.14")

@@ -34,6 +34,7 @@ def problems(settings: dict, version: int = 17) -> list[str]:
         ("shared_buffers", "3GB", "more than 60 %"),
         ("shared_buffers", 400000, "more than 60 %"),
         ("log_statement", "ddl", "would be in the log"),
+        ("synchronous_commit", "off", "would lose writes"),
         ("auto_explain.log_min_duration", "1s", "would be in the log"),
     ],
 )
@@ -49,7 +50,7 @@ def test_refused(name: str, value: object, words: str) -> None:
     [
         {},
         {"work_mem": "8MB", "maintenance_work_mem": "1 GB", "statement_timeout": 0, "seq_page_cost": 1.5, "checkpoint_timeout": "15min"},
-        {"jit": True, "track_io_timing": "on", "wal_compression": "true", "huge_pages": "try", "synchronous_commit": "OFF"},
+        {"jit": True, "track_io_timing": "on", "wal_compression": "true", "huge_pages": "try", "synchronous_commit": "LOCAL"},
         {"pg_stat_statements.max": 10000, "shared_preload_libraries": "pg_stat_statements"},
         {"shared_buffers": "1GB", "log_statement": "none"},
     ],

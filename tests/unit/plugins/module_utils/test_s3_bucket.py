@@ -29,6 +29,7 @@ PARAMS = {
     "site": "lab",
     "instance": "main",
     "adopt": False,
+    "lost": False,
     "versioning": True,
     "noncurrent_days": 30,
     "abort_multipart_days": 3,
@@ -230,3 +231,18 @@ def test_messages_have_four_parts():
 def test_messages_never_show_the_secret(kind):
     assert "hidden" not in explain(kind, "", {"endpoint": "e"}, {}) + json.dumps(MESSAGES)
     assert explain(kind, "x" * 5000, {}, {}).count("x") < 400
+
+
+RECORD = {"endpoint": "https://s3", "bucket": "b"}
+
+
+def test_a_bucket_that_this_site_had_is_not_made_anew():
+    assert "the store does not have it any more" in plan.lost(PARAMS, RECORD, "absent")
+    assert plan.lost({**PARAMS, "lost": True}, RECORD, "absent") == ""
+
+
+@pytest.mark.parametrize(
+    ("record", "status"), [({}, "absent"), (RECORD, "marked"), ({**RECORD, "bucket": "a"}, "absent"), ({**RECORD, "endpoint": "x"}, "absent")]
+)
+def test_a_new_bucket_is(record, status):
+    assert plan.lost(PARAMS, record, status) == ""

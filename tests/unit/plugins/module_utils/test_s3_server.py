@@ -119,3 +119,16 @@ def test_answers_of_radosgw_admin():
         failing.get("x")
     with pytest.raises(server.ServerError, match="cannot write"):
         failing.put("x", {})
+
+
+def test_while_a_key_is_replaced_both_are_kept():
+    other = {**USER, "access_key": "another-key", "secret_key": "another-secret-key"}
+    entry = server.Users.plan(STORED, other, keep_other_keys=True)
+    assert sorted(key["access_key"] for key in entry["data"]["keys"]) == sorted([USER["access_key"], "another-key"])
+    assert server.Users.plan(entry, other, keep_other_keys=True) is None
+    assert [key["access_key"] for key in server.Users.plan(entry, other)["data"]["keys"]] == ["another-key"]
+
+
+def test_a_new_secret_wants_a_new_name():
+    with pytest.raises(server.ServerError, match="another name"):
+        server.Users.plan(STORED, {**USER, "secret_key": "another-secret-key"}, keep_other_keys=True)
