@@ -14,6 +14,23 @@ from typing import Any
 from .engine import ROOT
 
 WRITER = Path(__file__).with_name("writer.py")
+ROWS: list[dict[str, Any]] = []  # what each writing client saw
+
+
+def note(summary: dict[str, Any]) -> dict[str, Any]:
+    """A row of the table: a client's summary under the name of the test that runs; the caller may add to it, as `lost`."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("::")[2].rpartition(" ")[0]
+    ROWS.append({"test": test, **summary})
+    return ROWS[-1]
+
+
+def table() -> str:
+    """The rows in Markdown."""
+    lines = ["| test | acknowledged | failed requests | longest request (s) | lost |", "| --- | --- | --- | --- | --- |"]
+    for row in ROWS:
+        lost = "not compared" if row.get("lost") is None else len(row["lost"])
+        lines.append(f"| {row['test']} | {row['acknowledged']} | {row['failed']} | {row['longest_seconds']} | {lost} |")
+    return "\n".join(lines) + "\n"
 
 
 class Instance:
@@ -75,6 +92,7 @@ class Writing:
         self.folder = f"/var/lib/writer-{uuid.uuid4().hex[:8]}"
         self.unit = Path(self.folder).name
         self.summary: dict[str, Any] = {}
+        self.row: dict[str, Any] = {}
 
     def __enter__(self) -> Writing:
         self.host.check_output(f"mkdir {self.folder}")
@@ -90,6 +108,7 @@ class Writing:
         self.host.check_output(f"timeout 400 sh -c 'while systemctl is-active -q {self.unit}; do sleep 0.2; done'")
         if self.host.file(f"{self.folder}/summary").exists:
             self.summary = json.loads(self.host.check_output(f"cat {self.folder}/summary"))
+            self.row = note(self.summary)
 
     def acknowledged(self) -> int:
         """How many writes were acknowledged so far."""
@@ -107,4 +126,5 @@ class Writing:
         run = self.host.check_output(f"cat {self.folder}/run")
         sent = [int(line) for line in self.host.check_output(f"cat {self.folder}/acknowledged").splitlines()]
         found = set(map(int, self.instance.sql("select step from metrics where run_uuid = :'run' and key = 'number'", database, run=run)))
-        return [number for number in sent if number not in found]
+        self.row["lost"] = [number for number in sent if number not in found]
+        return self.row["lost"]

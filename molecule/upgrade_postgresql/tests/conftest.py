@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "script"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from testbed.faults import Machine, wait
+from testbed.upgrades import note, table
 
 ROOT = Path(__file__).resolve().parents[3]
 NAME, SITE = "lt-upgrade-postgresql", "upgrade-postgresql"
@@ -88,10 +89,11 @@ class Site:
         run = self.sh(f"cat {WRITER}/run")
         there = set(self.sql("select step from metrics where run_uuid = :'run'", "mlflowdb", run=run).splitlines())
         found["lost"] = [number for number in self.sh(f"cat {WRITER}/acknowledged").split() if number not in there]
+        note(found)
 
 
 @pytest.fixture(scope="session")
-def site() -> Site:
+def site() -> t.Iterator[Site]:
     """MLflow on PostgreSQL 15, a database made by hand in another language, and the hook that kills."""
     found = Site()
     here = Path(__file__).resolve().parent
@@ -112,4 +114,5 @@ def site() -> Site:
     with found.writing() as client:
         pass
     assert client["lost"] == [] and client["failed"] == 0
-    return found
+    yield found
+    print("\n" + table())
