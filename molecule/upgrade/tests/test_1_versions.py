@@ -61,7 +61,7 @@ def test_from_a_server_made_by_hand(host):
     before = digests(instance)
     with Writing(instance, **BY_HAND) as writing:
         writing.wait_for(20)
-    assert before == {**digests(instance), **{name: before[name] for name in ("experiments", "runs", "metrics", "latest_metrics")}}
+    assert before == {**digests(instance), **{name: before[name] for name in ("experiments", "runs", "metrics", "latest_metrics", "tags")}}
     before = digests(instance)
     output = instance.play("upgrade", tracking_server_upgrade_source_unit="byhand", tracking_server_admin_password="a-password-by-hand")
     print(output[output.index("SUMMARY") :])
