@@ -9,7 +9,7 @@ import time
 import pytest
 
 DIR = "/opt/labtrack/hpc"
-SPOOLS = "/home/ada/labtrack-spool"
+SPOOLS = "/home/ada/island-spool"  # not the default: the epilog of the shore sends whatever its owner has there
 PYTHON = "/opt/try/bin/python"
 LIMIT_SECONDS = 300  # a limit of two minutes, which Slurm looks at twice a minute, and a busy machine
 
@@ -24,7 +24,8 @@ def ada(host, script: str, check: bool = True):
 def submit(host, cluster: str, script: str, experiment: str, *options: str, mode: str = "") -> str:
     """The id of a job, which runs in the template of that name."""
     words = " ".join(options)
-    settings = f"SLURM_CONF=/etc/slurm/{cluster}.conf LABTRACK_EXPERIMENT={experiment} {f'LABTRACK_MODE={mode}' if mode else ''}"
+    settings = f"SLURM_CONF=/etc/slurm/{cluster}.conf LABTRACK_EXPERIMENT={experiment}"
+    settings += f" LABTRACK_MODE={mode}" * bool(mode) + f" LABTRACK_SPOOL_DIR={SPOOLS}" * (cluster == "island")
     return ada(host, f"env {settings} sbatch --parsable {words.replace('SCRIPT', f'{DIR}/sbatch/{script}.sh')}").stdout.strip()
 
 
@@ -140,7 +141,7 @@ def test_a_second_sync_finds_nothing_new(host, jobs) -> None:
 
 
 def test_runs_of_a_job_that_is_over_become_killed(host, jobs) -> None:
-    ada(host, f"SLURM_CONF=/etc/slurm/island.conf {DIR}/bin/labtrack-spool-sync")
+    ada(host, f"SLURM_CONF=/etc/slurm/island.conf LABTRACK_SPOOL_DIR={SPOOLS} {DIR}/bin/labtrack-spool-sync")
     assert {run["info"]["run_name"]: run["info"]["status"] for run in runs(host, "offline")} == {
         jobs["offline"]: "FINISHED",
         "second": "FINISHED",

@@ -10,6 +10,7 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 from base64 import b64encode
 from pathlib import Path
 from urllib.parse import urlencode
@@ -22,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from testbed.site import Site
 
+IDLE_SECONDS = 10  # far below the time after which nginx closes a connection that nobody uses
 ROOT = Path(__file__).resolve().parents[3]
 MACHINE, FQDN = "lt-tracking-access", "mlflow.access.test"
 SCENARIO = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
@@ -35,6 +37,7 @@ class Person:
         self.name = name
         self.connection = http.client.HTTPSConnection(site.address, timeout=120, context=ssl.create_default_context(cafile=str(site.ca_file)))
         self.login = (name, password)
+        self.last = time.monotonic()
 
     def ask(self, method: str, path: str, body: dict | None = None, version: str = "2.0", **query: str) -> tuple[int, dict]:
         """Status and JSON of a request to the REST API."""
@@ -42,10 +45,13 @@ class Person:
 
     def page(self, method: str, path: str, body: dict | None = None) -> tuple[int, dict]:
         """The same for any path."""
+        if time.monotonic() - self.last > IDLE_SECONDS:
+            self.connection.close()  # the next request opens a new one
         headers = {"Authorization": "Basic " + b64encode(":".join(self.login).encode()).decode(), "Content-Type": "application/json"}
         self.connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         answer = self.connection.getresponse()
         text = answer.read()
+        self.last = time.monotonic()
         return answer.status, json.loads(text) if text.startswith(b"{") else {}
 
 
