@@ -23,10 +23,11 @@ PARTS = {
     "artifacts": "files through the server beside straight to its store",
     "memory": "memory of the tracking server",
     "spool": "labtrack-spool beside mlflow-export-import (needs no container; only where it is named)",
+    "spool_site": "the same to the site (only where it is named)",
 }
 
 
-def run(client: docker.DockerClient, report: Report, parts: list[str]) -> None:
+def run(client: docker.DockerClient, report: Report, parts: list[str], scale: float, peer_scale: float) -> None:
     """The parts that were asked for, in the order in which each leaves the site as the next one needs it."""
     if "cold" in parts:
         cold.bench(client, report)
@@ -34,6 +35,8 @@ def run(client: docker.DockerClient, report: Report, parts: list[str]) -> None:
     report.versions |= ours.versions()
     if "noop" in parts:
         noop.bench(report, ours)
+    if "spool_site" in parts:
+        spool.deployed(report, ours.target(), ours.counter, scale, peer_scale)
     wanted = {"requests", "artifacts", "memory"} & set(parts)
     if not wanted:
         return
@@ -66,14 +69,14 @@ def main() -> int:
     report.versions = {"ansible-core": importlib.metadata.version("ansible-core"), "controller Python": platform.python_version()}
     report.versions |= {"MLflow": newest_lock().stem.split("-")[1], "Mitogen": importlib.metadata.version("mitogen")}
     client = None
-    parts = options.parts or [part for part in PARTS if part != "spool"]
+    parts = options.parts or [part for part in PARTS if not part.startswith("spool")]
     try:
         if "spool" in parts and not options.destroy:
-            spool.bench(report, options.scale, options.peer_scale)
+            spool.stock(report, options.scale, options.peer_scale)
         if parts != ["spool"]:
             client = engine.connect()
             if not options.destroy:
-                run(client, report, [part for part in parts if part != "spool"])
+                run(client, report, [part for part in parts if part != "spool"], options.scale, options.peer_scale)
     except (engine.TestbedError, docker.errors.DockerException, OSError) as error:
         print(f"script/bench: {error}", file=sys.stderr)
         return 1

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""labtrack-spool beside mlflow-export-import: the same runs from the same SQLite store to the same `mlflow server` with logins, one after the other.
+"""labtrack-spool beside mlflow-export-import: the same runs from the same SQLite store to the same server with logins, one after the other.
 
-Both sides run with their defaults. The server keeps its data in SQLite on this machine, so that it is the same and nothing else is needed.
+Both sides run with their defaults. `spool`: `mlflow server` with its data in SQLite on this machine; nothing else is needed. `spool_site`: the deployed site.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -14,14 +15,16 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from suite.spool import environment_of, spool_environment
 
-from .cpu import TICKS
+from . import cpu
 from .figures import Figure, Report, say
+from .targets import Target
 
 RUNS, POINTS, ARTIFACTS, ARTIFACT_BYTES = 1000, 1000, 3, 10_000
 LOGIN = ("bench", "correct-horse-battery")
@@ -116,7 +119,7 @@ class Server:
                 continue
             if int(fields[3]) == self.process.pid:  # its session
                 total += int(fields[11]) + int(fields[12])
-        return total / TICKS
+        return total / cpu.TICKS
 
     def stop(self) -> None:
         """End it."""
@@ -124,9 +127,19 @@ class Server:
         self.process.wait()
 
 
-def measure(server: Server, commands: list[tuple[list[str], dict[str, str]]], log: Path) -> Took:
+@dataclass
+class Place:
+    """Where both sides send to: address, variables of a client, and the CPU seconds of all that serves."""
+
+    name: str
+    uri: str
+    client: dict[str, str]
+    cpu: Callable[[], float]
+
+
+def measure(place: Place, commands: list[tuple[list[str], dict[str, str]]], log: Path) -> Took:
     """Run the commands of one side, one after the other."""
-    before, client, peak, started = server.cpu(), 0.0, 0, time.monotonic()
+    before, client, peak, started = place.cpu(), 0.0, 0, time.monotonic()
     with log.open("wb") as output:
         for command, environment in commands:
             process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -135,53 +148,70 @@ def measure(server: Server, commands: list[tuple[list[str], dict[str, str]]], lo
             if process.returncode:
                 raise OSError(f"{command[0]}: {log.read_text(encoding='utf-8')[-2000:]}")
             client, peak = client + usage.ru_utime + usage.ru_stime, max(peak, usage.ru_maxrss)
-    return Took(time.monotonic() - started, client, server.cpu() - before, peak / 1024)
+    return Took(time.monotonic() - started, client, place.cpu() - before, peak / 1024)
 
 
-def bench(report: Report, scale: float, peer_scale: float) -> None:
-    """Measure; `scale` times 1,000 runs for labtrack-spool, `peer_scale` times as many for the other one."""
-    ours, peer = environment_of("spool"), environment_of("spool-peer")
-    runs = max(1, int(RUNS * scale))
-    login = {"MLFLOW_TRACKING_USERNAME": LOGIN[0], "MLFLOW_TRACKING_PASSWORD": LOGIN[1], "MLFLOW_DISABLE_TELEMETRY": "true"}
+def stock(report: Report, scale: float, peer_scale: float) -> None:
+    """To `mlflow server` with its defaults; `scale` times 1,000 runs for labtrack-spool, `peer_scale` times as many for the other one."""
+    venv = environment_of("spool")
     with TemporaryDirectory(prefix="labtrack-bench-") as temporary:
-        folder = Path(temporary)
-        env = spool_environment(ours) | {"LABTRACK_SPOOL_TEMPLATES": str(folder / "templates"), "MLFLOW_DISABLE_TELEMETRY": "true"}
-        for name, number in (("spool", runs), ("small", max(1, int(runs * peer_scale)))):
-            say(f"spool: {number} runs of {POINTS} points and {ARTIFACTS} artifacts are written")
-            words = [str(folder / name), *map(str, (number, POINTS, ARTIFACTS, ARTIFACT_BYTES))]
-            subprocess.run([str(ours / "bin" / "python"), "-c", MAKE, *words], env=env, check=True, cwd=folder, capture_output=True)
-        server = Server(folder / "server", ours, 2)
+        server = Server(Path(temporary) / "server", venv, 2)
+        login = {"MLFLOW_TRACKING_USERNAME": LOGIN[0], "MLFLOW_TRACKING_PASSWORD": LOGIN[1]}
         try:
-            sync = [str(ours / "bin" / "python"), "-m", "labtrack_spool", "sync", str(folder / "spool"), "--to", server.uri, "--json"]
-            sync += ["--rename-experiment", "bench=ours"]
-            one = measure(server, [(sync, env | login)], folder / "ours.log")
-            sent = json.loads((folder / "ours.log").read_text(encoding="utf-8").splitlines()[-1])["counts"]
-            if (sent["runs"], sent["metrics"], sent["artifacts"]) != (runs, runs * POINTS, runs * ARTIFACTS):
-                raise OSError(f"labtrack-spool sent {sent}")
-            again = measure(server, [(sync, env | login)], folder / "again.log")
-            here = spool_environment(peer) | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-            export = [str(peer / "bin" / "export-experiment"), "--experiment", "bench", "--output-dir", str(folder / "exported")]
-            bring = [str(peer / "bin" / "import-experiment"), "--experiment-name", "peer", "--input-dir", str(folder / "exported")]
-            commands = [
-                (export, here | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/small/mlflow.db"}),
-                (bring, here | login | {"MLFLOW_TRACKING_URI": server.uri}),
-            ]
-            two = measure(server, commands, folder / "peer.log")
+            bench(report, Place("spool", server.uri, login, server.cpu), Path(temporary), scale, peer_scale)
         finally:
             server.stop()
+
+
+def deployed(report: Report, target: Target, counter: Path, scale: float, peer_scale: float) -> None:
+    """To the deployed site, through nginx, TLS and login into PostgreSQL and the object store."""
+    user, password = base64.b64decode(target.header.split()[1]).decode().split(":", 1)
+    with TemporaryDirectory(prefix="labtrack-bench-") as temporary:
+        ca = Path(temporary) / "ca.pem"
+        ca.write_text(target.ca_pem, encoding="utf-8")
+        login = {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password, "MLFLOW_TRACKING_SERVER_CERT_PATH": str(ca)}
+        bench(report, Place("spool_site", target.url, login, lambda: cpu.read(counter)), Path(temporary), scale, peer_scale)
+
+
+def bench(report: Report, place: Place, folder: Path, scale: float, peer_scale: float) -> None:
+    """Measure both sides."""
+    ours, peer = environment_of("spool"), environment_of("spool-peer")
+    runs = max(1, int(RUNS * scale))
     number = max(1, int(runs * peer_scale))
+    mark = f"{time.time():.0f}"  # the server may have been measured before
+    login = place.client | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    env = spool_environment(ours) | {"LABTRACK_SPOOL_TEMPLATES": str(folder / "templates"), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    for name, count in (("spool", runs), ("small", number)):
+        say(f"{place.name}: {count} runs of {POINTS} points and {ARTIFACTS} artifacts are written")
+        words = [str(folder / name), *map(str, (count, POINTS, ARTIFACTS, ARTIFACT_BYTES))]
+        subprocess.run([str(ours / "bin" / "python"), "-c", MAKE, *words], env=env, check=True, cwd=folder, capture_output=True)
+    command = [str(ours / "bin" / "python"), "-m", "labtrack_spool"]
+    options = [str(folder / "spool"), "--to", place.uri, "--json", "--rename-experiment", f"bench=ours-{mark}"]
+    one = measure(place, [([*command, "sync", *options], env | login)], folder / "ours.log")
+    sent = json.loads((folder / "ours.log").read_text(encoding="utf-8").splitlines()[-1])["counts"]
+    if (sent["runs"], sent["metrics"], sent["artifacts"]) != (runs, runs * POINTS, runs * ARTIFACTS):
+        raise OSError(f"labtrack-spool sent {sent}")
+    again = measure(place, [([*command, "sync", *options], env | login)], folder / "again.log")
+    here = spool_environment(peer) | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    export = [str(peer / "bin" / "export-experiment"), "--experiment", "bench", "--output-dir", str(folder / "exported")]
+    bring = [str(peer / "bin" / "import-experiment"), "--experiment-name", f"peer-{mark}", "--input-dir", str(folder / "exported")]
+    commands = [
+        (export, here | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/small/mlflow.db"}),
+        (bring, here | login | {"MLFLOW_TRACKING_URI": place.uri}),
+    ]
+    two = measure(place, commands, folder / "peer.log")
     mine, theirs = runs / one.wall, number / two.wall
     used, theirs_used = (one.client + one.server) / runs, (two.client + two.server) / number
     rows = (("labtrack-spool", runs, one), ("labtrack-spool again", runs, again), ("mlflow-export-import", number, two))
-    report.tables["spool: runs, wall s, CPU s of the client, CPU s of the server, peak MB of the client"] = [
+    report.tables[f"{place.name}: runs, wall s, CPU s of the client, CPU s of the server, peak MB of the client"] = [
         {"who": f"{name:22}", "runs": count, "wall": took.wall, "client": took.client, "server": took.server, "peak": took.peak_mb}
         for name, count, took in rows
     ]
     sides = f"{runs} runs in {one.wall:.1f} s, {one.peak_mb:.0f} MB; mlflow-export-import {theirs:.2f} 1/s, {two.peak_mb:.0f} MB"
     per_run = two.client / number, one.client / runs
     report.add(
-        Figure("spool runs/s", mine, "1/s", sides),
-        Figure("spool ratio", mine / theirs, "x", "runs a second: labtrack-spool by mlflow-export-import, wall clock", 20),
-        Figure("spool CPU ratio", theirs_used / used, "x", f"CPU s a run, client and server: {theirs_used:.2f} by {used:.2f}"),
-        Figure("spool client CPU ratio", per_run[0] / per_run[1], "x", f"CPU s a run, client: {per_run[0]:.3f} by {per_run[1]:.3f}"),
+        Figure(f"{place.name} runs/s", mine, "1/s", sides),
+        Figure(f"{place.name} ratio", mine / theirs, "x", "runs a second: labtrack-spool by mlflow-export-import, wall clock", 20),
+        Figure(f"{place.name} CPU ratio", theirs_used / used, "x", f"CPU s a run, client and server: {theirs_used:.2f} by {used:.2f}"),
+        Figure(f"{place.name} client CPU ratio", per_run[0] / per_run[1], "x", f"CPU s a run, client: {per_run[0]:.3f} by {per_run[1]:.3f}"),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The place that knows names of MLflow that are not its public interface (MLflow 3.15 to 3.17); transfers.py and streaming_store.py know those of artifacts.
+"""The place that knows names of MLflow that are not its public interface (MLflow 3.15 to 3.17), beside batches.py, transfers.py and streaming_store.py.
 
 `mlflow server` would keep a launcher in memory, let every worker import MLflow again, and migrate an old database without asking.
 This module does what that launcher does, in the process that the workers are forked from: it reads the secrets from their files,
@@ -184,6 +184,7 @@ def applications() -> tuple:
     except SchemaError as error:
         print(error, file=sys.stderr, flush=True)
         sys.exit(EX_CONFIG)
+    import batches
     import locations
     import logins
     import transfers
@@ -191,6 +192,7 @@ def applications() -> tuple:
     from mlflow.server import auth, handlers
 
     deletions.install()
+    batches.install(handlers)
     auth.create_admin_user = lambda *_arguments: None  # database.py made the administrator; only MLflow 3.15 asks for one again
     logins.install(auth)
     locations.install(os.environ["LABTRACK_ARTIFACT_LOCATIONS"].split(), handlers._get_tracking_store)
