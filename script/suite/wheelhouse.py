@@ -57,7 +57,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--python", default="", metavar="VERSION", help="of the cluster, for example 3.11: wheels of labtrack-spool's needs are added, too")
     parser.add_argument("requirements", nargs="*", metavar="REQUIREMENT")
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_intermixed_args(words)  # directory, option, requirements: as the usage says
     if arguments.requirements and not arguments.python:
         parser.error("--python is not given: wheels differ between versions of Python. Accepted: that of the cluster, for example 3.11. Add it.")
     wheel = build(arguments.directory)
