@@ -75,13 +75,14 @@ class Plan:
         return contents
 
     def links(self, items: t.Iterable[tuple[str, str]]) -> dict[str, bytes | None]:
-        """Make symbolic links, replacing one that points elsewhere."""
+        """Make symbolic links, replacing one that points elsewhere; a directory that is missing is made, one that is there stays as it is."""
         for path, target in items:
             if not os.path.islink(path) or os.readlink(path) != target:
                 if os.path.lexists(path) and not os.path.islink(path):
                     raise ConfigFilesError(f"'{path}' is to become a symbolic link, but there is a file or directory of that name: move it away.")
                 self.changed.append(path)
                 if not self.check:
+                    os.makedirs(os.path.dirname(path), exist_ok=True)
                     temporary = f"{path}.new"
                     if os.path.lexists(temporary):
                         os.unlink(temporary)

@@ -57,7 +57,7 @@ options:
       owner: {description: User., type: str, default: root}
       group: {description: Group., type: str, default: root}
   links:
-    description: Symbolic links to make.
+    description: Symbolic links to make. A directory for them that is missing is made, too.
     type: list
     elements: dict
     default: []

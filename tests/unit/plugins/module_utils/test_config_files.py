@@ -143,6 +143,15 @@ def test_content_is_on_the_disk_before_it_has_its_name(tmp_path, record, monkeyp
     assert events[0][1].endswith(".new") and events[2][1] == str(tmp_path)
 
 
+def test_the_directory_of_a_link_is_made(tmp_path, record):
+    link = tmp_path / "apps" / "dev" / "app"
+    checked = Plan(record, check=True)
+    checked.links([(str(link), "/srv/app")])
+    assert checked.changed == [str(link)] and not (tmp_path / "apps").exists()
+    Plan(record).links([(str(link), "/srv/app")])
+    assert os.readlink(link) == "/srv/app"
+
+
 def test_link_is_moved_but_never_replaces_a_file(tmp_path, record):
     link = str(tmp_path / "current")
     Plan(record).links([(link, "r1")])
