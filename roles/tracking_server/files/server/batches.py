@@ -36,25 +36,28 @@ INT64 = 2**63
 NOT_NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}  # as protobuf writes them in JSON
 
 
+def is_int64(value: Any) -> bool:
+    """Whether a value of JSON is a whole number that fits; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and -INT64 <= value < INT64
+
+
 def plain_points(content: Any) -> list[tuple[str, float, int, int]] | None:
     """(key, value, time, step) of each point of a request; None where there are few, or one of them is not written in the plainest way."""
-    metrics = content.get("metrics") if type(content) is dict else None
-    if type(metrics) is not list or len(metrics) < FEWEST:
+    metrics = content.get("metrics") if isinstance(content, dict) else None
+    if not isinstance(metrics, list) or len(metrics) < FEWEST:
         return None
     found = []
     for metric in metrics:
-        if type(metric) is not dict or len(metric) != (4 if "step" in metric else 3):
+        if not isinstance(metric, dict) or len(metric) != (4 if "step" in metric else 3):
             return None
         key, value, time, step = metric.get("key"), metric.get("value"), metric.get("timestamp"), metric.get("step", 0)
-        if type(value) is str:
+        if isinstance(value, str):
             value = NOT_NUMBERS.get(value)
-        elif type(value) is int and -INT64 <= value < INT64:
+        elif is_int64(value):
             value = float(value)
-        elif type(value) is float and not math.isfinite(value):
+        elif isinstance(value, float) and not math.isfinite(value):
             return None
-        if type(value) is not float or type(key) is not str or type(time) is not int or type(step) is not int:
-            return None
-        if not (-INT64 <= time < INT64 and -INT64 <= step < INT64 and key.isprintable()):
+        if not (isinstance(value, float) and isinstance(key, str) and key.isprintable() and is_int64(time) and is_int64(step)):
             return None
         found.append((key, value, time, step))
     return found
