@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from roles.programs import imported
 
 PROGRAM = Path(__file__).resolve().parents[3] / "roles/backup/files/backup"
@@ -71,6 +72,25 @@ def test_files_are_put_back_and_what_they_replace_is_kept(parts, tmp_path):
     assert (live / "deep/lost").stat().st_mode & 0o777 == 0o640 and (live / "deep").stat().st_mode & 0o777 == 0o750
     assert (live / "not in the backup").exists()
     assert (kept / str(live / "changed").lstrip("/")).read_text(encoding="utf-8") == "of today"
+
+
+def test_what_is_no_longer_a_part_of_the_backup_is_not_restored(parts, tmp_path):
+    """An older backup holds the mark of a volume that was lost with its machine."""
+    inner = tmp_path / "unpacked/var/lib/labtrack"
+    (inner / "mlflow").mkdir(parents=True)
+    for name in (".labtrack-data", "mlflow/key"):
+        (inner / name).write_text("backup", encoding="utf-8")
+    parts["bundle"].leave_out({"configuration_excludes": ["/var/lib/labtrack/.labtrack-data"]}, tmp_path / "unpacked")
+    assert [str(path) for path in parts["bundle"].files_of(tmp_path / "unpacked")] == ["var/lib/labtrack/mlflow/key"]
+
+
+def test_the_mark_of_the_data_volume_is_not_backed_up():
+    roles = PROGRAM.parents[2]
+    mark, excludes = (
+        yaml.safe_load((roles / role / "vars/main.yml").read_text(encoding="utf-8"))[name]
+        for role, name in (("host_base", "__host_base_marker_file"), ("backup", "__backup_configuration_excludes"))
+    )
+    assert f"backup_state_dir ~ '/{Path(mark).name}'" in excludes
 
 
 @pytest.mark.parametrize(

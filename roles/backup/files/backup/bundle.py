@@ -136,6 +136,13 @@ def differences(unpacked: Path, snapshot_time: float) -> tuple[int, list[str]]:
     return len(found), wrong
 
 
+def leave_out(config: dict, unpacked: Path) -> None:
+    """An older backup may hold what is no longer a part of it, such as the mark of the data volume that was lost."""
+    for relative in files_of(unpacked):
+        if _excluded(config, Path("/", relative)):
+            (unpacked / relative).unlink()
+
+
 class Owners:
     """Who owns a restored file on this machine: the user of the same name; root where there is none (yet), and the roles give it its owner."""
 
@@ -194,6 +201,8 @@ def restore(config: dict, tag: str) -> None:
     unpacked.mkdir(parents=True, mode=0o700)
     try:
         snapshot = Repository(config).restore(tag, unpacked)
+        if tag == "configuration":
+            leave_out(config, unpacked)
         owners = Owners(unpacked / str(base).lstrip("/") / OWNERS)
         counts = put_back(unpacked, base / f"before_restore_{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}", owners)
     finally:
