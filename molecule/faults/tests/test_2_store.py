@@ -45,7 +45,7 @@ def explained(now, machine, *words: str, wanted: str = "503") -> None:
     now.says(f"503 and journal: {sentence}")
 
 
-CHAIN = "add table inet faults; add chain inet faults x { type filter hook %s priority -10; }; add rule inet faults x tcp dport {7443, 8443} %s"
+CHAIN = "add table inet faults; add chain inet faults x { type filter hook %s priority -10; }; add rule inet faults x tcp dport {7443, 8443, 9443} %s"
 
 
 def test_the_store_refuses_connections(scene, machine):
