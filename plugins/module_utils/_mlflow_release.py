@@ -81,9 +81,9 @@ class Installer:
         if proxy:
             self.environment |= {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "http_proxy": proxy, "https_proxy": proxy}
 
-    def sources(self) -> list[str]:
+    def sources(self, hashes: bool = True) -> list[str]:
         """Options that uv and pip share: where packages come from. Wheels only: nothing is built on the machine."""
-        options = ["--only-binary", ":all:", "--require-hashes"]
+        options = ["--only-binary", ":all:", *(["--require-hashes"] if hashes else [])]
         if self.wheelhouse_dir:
             options += ["--no-index", "--find-links", self.wheelhouse_dir]
         elif self.index_url:
@@ -98,7 +98,7 @@ class Installer:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _replace(self, target: Path, build) -> None:
+    def replace(self, target: Path, build) -> None:
         """Build below a temporary name, then rename: what was interrupted does not count."""
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.parent / f".{target.name}.partial"
@@ -126,7 +126,7 @@ class Installer:
             self.run([str(partial / "bin" / "python"), "-m", "pip", "install", "--quiet", *self.sources(), "-r", requirements_file], self.environment)
             (partial / "requirements.txt").write_text(marker, encoding="utf-8")
 
-        self._replace(self.uv_dir, build)
+        self.replace(self.uv_dir, build)
         return True
 
     def _uv_works(self) -> bool:
@@ -153,7 +153,7 @@ class Installer:
             if server_dir:
                 shutil.copytree(server_dir, partial / "server")
 
-        self._replace(release, build)
+        self.replace(release, build)
         return True
 
     def prune(self, keep: int, used: set) -> list[str]:

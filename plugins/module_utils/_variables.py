@@ -16,7 +16,7 @@ _NAMES = """
     site_s3_bucket site_s3_access_key site_s3_secret_key site_s3_ca_file site_s3_ca_pem site_s3_environment_file site_tracking_upstream
     site_tracking_api_upstream site_tracking_static_dir site_tracking_credentials_file site_tracking_allowed_hosts site_preflight_passed
     site_machine_missing site_serial site_backup_passphrase site_backup_s3_prefix site_metrics_dir site_lock_take_over site_default_permission
-    site_users site_groups site_experiments site_registered_models site_permissions
+    site_users site_groups site_experiments site_registered_models site_permissions site_models
     site_cloud site_cloud_profile site_public_address site_server_id site_data_volume_id
 """
 SEAMS = frozenset(_NAMES.split())
