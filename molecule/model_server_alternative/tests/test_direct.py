@@ -23,7 +23,15 @@ for line in open("/etc/lab/object_store/environment"):
 class Greeter(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input, params=None):
         import os, socket
-        return [os.environ.get("GREETING", ""), ",".join(sorted(name for _, name in socket.if_nameindex())), str(os.getuid())]
+
+        def seen(path):
+            try:
+                return path + " " + str(len(os.listdir(path)))
+            except OSError as error:
+                return path + " " + type(error).__name__
+
+        places = ("/etc/lab", "/srv/state", "/srv/models/speaks")
+        return [os.environ.get("GREETING", ""), ",".join(sorted(name for _, name in socket.if_nameindex())), str(os.getuid()), *map(seen, places)]
 
 needs = ["mlflow-skinny==" + mlflow.__version__, "numpy", "pandas", "cloudpickle"]
 with mlflow.start_run():
@@ -60,10 +68,12 @@ def test_the_timer_serves_what_is_logged(host):
 def test_it_has_its_environment_and_the_network(host):
     status, found = ask(host, "/invocations", {"inputs": [1]})
     assert status == "200", found
-    greeting, interfaces, number = found["predictions"]
+    greeting, interfaces, number, *places = found["predictions"]
     assert greeting == '100 % "fine"'
     assert "eth0" in interfaces
     assert host.check_output("id -u lt-model-speaks") == number
+    # neither the secrets nor the data of the other services
+    assert places == ["/etc/lab PermissionError", "/srv/state PermissionError", "/srv/models/speaks 2"]
 
 
 def test_everything_is_where_it_was_told_to_be(host):

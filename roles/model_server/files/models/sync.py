@@ -77,7 +77,7 @@ class Sync:
             named = model.version or self.registry.version_of_alias(model)
         except LookupError as error:
             serving = record.serving()
-            self.outcome.waiting.append(f"{model.name}: {error}" + (f" Version {serving} goes on." if serving else " It is served as soon as it is there."))
+            self.outcome.waiting.append(f"{model.name}: {str(error).rstrip('.')}." + (f" Version {serving} goes on." if serving else " It is served as soon as it is there."))
             return serving
         except ModelError:
             # what serves is looked after all the same
@@ -105,8 +105,7 @@ class Sync:
             return
         if warning := other_python(self.settings.version_dir(model, version) / "model"):
             self.outcome.notes.append(f"{model.name}: {warning}")
-        if version != serving:
-            systemctl("daemon-reload")
+        systemctl("daemon-reload")
         deployment.start(version)
         try:
             deployment.ask(version, input_example(self.settings.version_dir(model, version) / "model"))
