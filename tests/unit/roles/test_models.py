@@ -114,6 +114,15 @@ def test_a_record_that_was_written_before_the_switch_does_not_lie(program, tmp_p
     assert (found.serving(), found.before(2)) == (2, 1)
 
 
+def test_a_version_that_failed_is_left_alone_for_an_hour(program, tmp_path, monkeypatch):
+    record = program.record.Record.read(tmp_path)
+    record.note_failure(3, "it does not start.")
+    found = program.record.Record.read(tmp_path)
+    assert (found.failed_lately(3), found.failed_lately(4)) == ("it does not start.", "")
+    monkeypatch.setattr(program.record.time, "time", lambda: record.failed_at + 3601)
+    assert found.failed_lately(3) == ""
+
+
 def test_files_of_an_odd_name_are_refused(program, tmp_path):
     registry = program.registry.Registry(SimpleNamespace(socket="", credentials_file=tmp_path))
     registry._get = lambda _path, **_query: {"files": [{"path": "..", "is_dir": True}]}

@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
     commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
     sync = commands.add_parser("sync", help="serve what the aliases name now")
     sync.add_argument("names", nargs="*", metavar="NAME", help="only these models")
-    sync.add_argument("--quiet", action="store_true", help="say only what changes")
+    sync.add_argument("--quiet", action="store_true", help="as the timer does: say only what changes, try a version that failed once an hour")
     back = commands.add_parser("rollback", help="serve the version before")
     back.add_argument("name", metavar="NAME")
     back.add_argument("--to", type=int, default=0, metavar="VERSION", help="serve this one of the versions that are kept")
@@ -113,7 +113,9 @@ def main() -> int:
     options = parser().parse_args()
     as_json = getattr(options, "json", False)
     try:
-        run = Sync(Settings.read(options.config), lambda text: print(text, file=sys.stderr if as_json else sys.stdout, flush=True))
+        run = Sync(
+            Settings.read(options.config), lambda text: print(text, file=sys.stderr if as_json else sys.stdout, flush=True), getattr(options, "quiet", False)
+        )
         if options.command == "status":
             rows = status(run)
             print(json.dumps(rows, indent=1) if as_json else table(rows))

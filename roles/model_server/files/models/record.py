@@ -16,6 +16,7 @@ sys.path.append("/usr/local/lib/labtrack")
 from labtrack_files import write
 
 LENGTH = 20
+RETRY_SECONDS = 3600
 
 
 @dataclass
@@ -30,6 +31,10 @@ class Record:
     # of the units that each running version was started with
     started_with: dict[str, str] = field(default_factory=dict)
     switched: float = 0.0
+    # the version that did not take over, when, and why
+    failed: int = 0
+    failed_at: float = 0.0
+    failed_reason: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> Record:
@@ -71,11 +76,20 @@ class Record:
         self.refused = left
         self.save()
 
+    def note_failure(self, version: int, reason: str) -> None:
+        """It did not take over."""
+        self.failed, self.failed_at, self.failed_reason = version, time.time(), reason
+        self.save()
+
+    def failed_lately(self, version: int) -> str:
+        """Why this version did not take over within the last hour; empty when it was not tried."""
+        return self.failed_reason if self.failed == version and time.time() - self.failed_at < RETRY_SECONDS else ""
+
     def point_to(self, socket: str) -> None:
         """The switch: connections go to this socket from now on."""
         temporary = self.link.with_name(".current.partial")
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(socket)
         temporary.rename(self.link)
-        self.switched = time.time()
+        self.switched, self.failed = time.time(), 0
         self.save()

@@ -40,8 +40,9 @@ class Outcome:
 class Sync:
     """One run."""
 
-    def __init__(self, settings: Settings, say: Callable[[str], None]):
+    def __init__(self, settings: Settings, say: Callable[[str], None], is_timer: bool = False):
         self.settings = settings
+        self.is_timer = is_timer
         self.say = say
         self.registry = Registry(settings)
         self.fetcher = Fetcher(settings, self.registry)
@@ -68,8 +69,17 @@ class Sync:
         """The version that is wanted serves."""
         record = self.record(model)
         wanted = self.wanted(model, record)
-        if wanted:
+        if not wanted:
+            return
+        # a version that cannot serve would otherwise be started by the timer again and again
+        if self.is_timer and wanted != record.serving() and (reason := record.failed_lately(wanted)):
+            raise ModelError(f"{reason} The timer tries it once an hour, 'labtrack-models sync' at once.")
+        try:
             self.serve(model, record, wanted)
+        except (ModelError, ReleaseError) as error:
+            if wanted != record.serving():
+                record.note_failure(wanted, str(error))
+            raise
 
     def wanted(self, model: Model, record: Record) -> int:
         """The version to serve; 0: there is none yet."""
@@ -77,7 +87,9 @@ class Sync:
             named = model.version or self.registry.version_of_alias(model)
         except LookupError as error:
             serving = record.serving()
-            self.outcome.waiting.append(f"{model.name}: {str(error).rstrip('.')}." + (f" Version {serving} goes on." if serving else " It is served as soon as it is there."))
+            self.outcome.waiting.append(
+                f"{model.name}: {str(error).rstrip('.')}." + (f" Version {serving} goes on." if serving else " It is served as soon as it is there.")
+            )
             return serving
         except ModelError:
             # what serves is looked after all the same
