@@ -92,8 +92,18 @@ def test_the_password_of_the_database(load, playbook):
     assert root("ls /etc/labtrack/mlflow/main | grep old").returncode != 0
 
 
+def backups_go_on() -> None:
+    """A backup of each kind, and the WAL of this moment, reach the store; nothing waits."""
+    for job in ("incremental", "configuration"):
+        done = root(f"systemctl start labtrack-backup-{job}.service")
+        assert done.returncode == 0, done.stderr + root(f"journalctl --no-pager -n 20 -u labtrack-backup-{job}.service").stdout
+    done = root("runuser -u postgres -- pgbackrest --stanza=labtrack check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_key_of_the_bucket(load, playbook):
     earlier = read("/etc/labtrack/object_store/environment")
+    assert "is the one in use" in " ".join(playbook.run("s3", fails=True).split())
     playbook.given |= {"site_s3_access_key": f"key-{secrets.token_hex(6)}", "vault_s3_secret_key": secrets.token_hex(24)}
     print("s3:", busy(load, playbook, "s3"))
     now = read("/etc/labtrack/object_store/environment")
@@ -107,6 +117,7 @@ def test_the_key_of_the_bucket(load, playbook):
     assert [done.returncode for done in tried] == [1, 0], tried
     assert "InvalidAccessKeyId" in tried[0].stderr
     assert root("ls /etc/labtrack/object_store | grep old").returncode != 0
+    backups_go_on()
 
 
 def fingerprint(what: str) -> str:
