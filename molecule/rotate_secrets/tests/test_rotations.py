@@ -120,6 +120,31 @@ def test_the_key_of_the_bucket(load, playbook):
     backups_go_on()
 
 
+def test_the_passphrase_of_the_backups(load, playbook):
+    """The new repository is used and proven; the earlier one stays readable with the earlier passphrase, which opens nothing of the new one."""
+    assert "can only be read with it" in " ".join(playbook.run("backup", fails=True).split())
+    playbook.given["backup_s3_prefix"] = "backup/mlflow-2"
+    assert "is the one in use" in " ".join(playbook.run("backup", fails=True).split())
+    for name in ("pgbackrest/pgbackrest.conf", "labtrack/backup/passphrase", "labtrack/backup/config.json"):
+        root(f"install -D -m 600 /etc/{name} /root/earlier/{name}")
+    before = read("/var/lib/labtrack/backup/last_proof.json")
+    playbook.given["vault_backup_passphrase"] = f"another-{secrets.token_hex(12)}"
+    print("backup:", busy(load, playbook, "backup"))
+    backups_go_on()
+    assert read("/var/lib/labtrack/backup/last_proof.json") not in ("", before)
+    restic = (
+        "set -a; . /etc/labtrack/backup/environment; set +a; restic --no-cache --cacert /etc/labtrack/tls/ca.pem "
+        "-r s3:https://localhost:7443/rotate-mlflow/backup/{} --password-file {} snapshots"
+    )
+    earlier, now = "/root/earlier/labtrack/backup/passphrase", "/etc/labtrack/backup/passphrase"
+    tried = [root(restic.format(*each)) for each in (("mlflow/restic", earlier), ("mlflow-2/restic", now), ("mlflow-2/restic", earlier))]
+    assert [done.returncode == 0 for done in tried] == [True, True, False], tried
+    assert "wrong password" in tried[2].stderr
+    # as root, because the copy of the configuration is only root's
+    repository = root("pgbackrest --config=/root/earlier/pgbackrest/pgbackrest.conf --log-level-file=off --stanza=labtrack info")
+    assert "full backup" in repository.stdout, repository
+
+
 def fingerprint(what: str) -> str:
     return root(f"openssl x509 -in /etc/labtrack/tls/{what} -noout -pubkey | sha256sum").stdout
 
