@@ -65,8 +65,8 @@ class Registry:
         finally:
             connection.close()
 
-    def _get(self, path: str, /, **query: str) -> dict:
-        with self._answer(f"/api/2.0/{path}?{urlencode(query)}") as answer:
+    def _get(self, resource: str, **query: str) -> dict:
+        with self._answer(f"/api/2.0/{resource}?{urlencode(query)}") as answer:
             status, text = answer.status, answer.read().decode(errors="replace")
         try:
             found = json.loads(text)
@@ -76,7 +76,7 @@ class Registry:
             return found
         if status in (400, 404) and found.get("error_code") in MISSING:
             raise LookupError(found.get("message", "it is not there"))
-        raise ModelError(f"MLflow answered {status} to {path}: {found.get('message', text[:300])}")
+        raise ModelError(f"MLflow answered {status} to {resource}: {found.get('message', text[:300])}")
 
     def version_of_alias(self, model: Model) -> int:
         """The version that the alias names; raises LookupError where there is none."""
