@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from contract.collection import ROOT, load
 
-ROLES = ("postgresql", "tracking_server", "backup", "retention", "artifact_copy", "monitoring")
+ROLES = ("postgresql", "tracking_server", "backup", "retention", "artifact_copy", "model_server", "monitoring")
 ALWAYS = {"site_metrics", "artifact_audit", "gc"}
 NIGHTLY = {"backup_full", "backup_incremental", "backup_configuration", "backup_proof"}
 
@@ -59,6 +59,7 @@ def test_a_site_with_an_object_store(tmp_path):
         ({"backup_enabled": False}, set(), NIGHTLY),
         ({"tracking_server_artifacts_mode": "local", "site_s3_endpoint": ""}, {"backup_artifacts"}, {"bucket_metrics"}),
         ({"artifact_copy_target_dir": "/mnt/second"}, {"backup_copy"}, set()),
+        ({"site_models": [{"name": "iris"}]}, {"models"}, set()),
         ({"retention_traces_archive_enabled": True}, {"trace_archival"}, set()),
         ({"site_database_host": "db.test"}, set(), {"backup_incremental"}),
         ({"monitoring_jobs_expected": ["own_job"]}, {"own_job"}, set()),
