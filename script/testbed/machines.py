@@ -133,7 +133,7 @@ def ssh_access(machine: docker.models.containers.Container) -> dict[str, Any]:
 def _connection(machine: docker.models.containers.Container, platform: dict[str, Any]) -> dict[str, Any]:
     docker_exec = {"ansible_connection": "community.docker.docker", "ansible_host": machine.name}
     access = ssh_access(machine) if platform.get("ssh") else docker_exec
-    return {**access, "testbed_address": address(machine), "testbed_gateway": gateway(machine)}
+    return {**access, "testbed_machine": machine.name, "testbed_address": address(machine), "testbed_gateway": gateway(machine)}
 
 
 def inventory(

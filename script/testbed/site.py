@@ -5,15 +5,32 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
+import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from . import client
 from .engine import ROOT
 
 # settings of this machine that a client of the lab does not have
 FOREIGN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+def scenario_host() -> dict[str, Any]:
+    """Variables of the host with the site in the Molecule scenario that runs: `testbed_machine` is its container, `testbed_address`, `site_name`, …"""
+    inventory = json.loads((Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
+    return next(variables for variables in inventory["all"]["hosts"].values() if "site_fqdn" in variables)
+
+
+def scenario_inventories() -> list[str]:
+    """Options of ansible-playbook: the inventories of the Molecule scenario that runs, in its order."""
+    scenario, made = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]), Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml"
+    arguments = yaml.safe_load((scenario / "molecule.yml").read_text(encoding="utf-8"))["ansible"]["executor"]["args"]["ansible_playbook"]
+    return [f"--inventory={made}", *(os.path.expandvars(word) for word in arguments if word.startswith("--inventory="))]
 
 
 @dataclasses.dataclass
@@ -38,6 +55,12 @@ class Site:
         credentials.read_string(read("/var/lib/labtrack/mlflow/main/admin_credentials"))
         section = credentials["mlflow"]
         return cls(fqdn, address, ca_file, section["mlflow_tracking_username"], section["mlflow_tracking_password"])
+
+    @classmethod
+    def of_scenario(cls, ca_file: Path) -> Site:
+        """The site of the Molecule scenario that runs; the CA is written to `ca_file`."""
+        host = scenario_host()
+        return cls.of(host["testbed_machine"], host["site_fqdn"], host["testbed_address"], ca_file)
 
     def environment(self, host: str = "") -> dict[str, str]:
         """Variables of MLflow's client; nothing of this machine's own CA settings."""

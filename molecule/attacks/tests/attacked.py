@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import subprocess
 from dataclasses import dataclass
 
 from testbed.load import Caller
-from testbed.site import Site
+from testbed.site import Site, scenario_host
 
-MACHINE = os.environ.get("ATTACKED_MACHINE", "lt-attacks")
-FQDN = os.environ.get("ATTACKED_NAME", "mlflow.attacks.test")
-BUCKET = os.environ.get("ATTACKED_BUCKET", "attacks-mlflow")
+HOST = scenario_host()
+MACHINE, FQDN, GATEWAY, BUCKET = HOST["testbed_machine"], HOST["site_fqdn"], HOST["testbed_gateway"], f"{HOST['site_name']}-mlflow"
 API, API3 = "/api/2.0/mlflow/", "/api/3.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
 SECRET = b"only for the eyes of "

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 
@@ -13,23 +11,16 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "script"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from attacked import API3, FQDN, MACHINE, ROWS, Person, new_person, on_machine
+from attacked import API3, GATEWAY, ROWS, Person, new_person, on_machine
 from testbed.load import Caller
 from testbed.site import Site
 
 
 @pytest.fixture(scope="session")
-def address() -> str:
-    """The machine's address."""
-    inventory = json.loads((Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
-    return inventory["all"]["hosts"]["mlflow"]["testbed_address"]
-
-
-@pytest.fixture(scope="session")
-def site(address: str, tmp_path_factory: pytest.TempPathFactory) -> Site:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The deployed site. The tests' own address is not banned, except where a ban is wanted."""
-    on_machine("fail2ban-client", "set", "labtrack-login", "addignoreip", address.rpartition(".")[0] + ".1")
-    return Site.of(MACHINE, FQDN, address, tmp_path_factory.mktemp("ca") / "ca.pem")
+    on_machine("fail2ban-client", "set", "labtrack-login", "addignoreip", GATEWAY)
+    return Site.of_scenario(tmp_path_factory.mktemp("ca") / "ca.pem")
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,19 +13,18 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "script"))
 
 from testbed.faults import Lab, Machine, Scene, report
-from testbed.site import Site
+from testbed.site import Site, scenario_host, scenario_inventories
 
 ROOT = Path(__file__).resolve().parents[3]
-# these tests serve the scenario faults_short, too
+# these tests serve the scenario proofs_short, too
 SCENARIO = os.environ.get("MOLECULE_SCENARIO_NAME", "faults")
-MACHINE = f"lt-{SCENARIO.replace('_', '-')}"
 ENVIRONMENT = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "LABTRACK_REPORT_DIR": ""}
 
 
 @pytest.fixture(scope="session")
 def machine() -> Machine:
     """The site's machine."""
-    return Machine(MACHINE)
+    return Machine(scenario_host()["testbed_machine"])
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +37,7 @@ def store() -> Machine:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A lab that writes until the last test has ended."""
     folder = tmp_path_factory.mktemp("lab")
-    inventory = json.loads((Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
-    address = inventory["all"]["hosts"]["mlflow"]["testbed_address"]
-    lab = Lab(Site.of(MACHINE, "mlflow.faults.test", address, folder / "ca.pem"), folder, SCENARIO)
+    lab = Lab(Site.of_scenario(folder / "ca.pem"), folder, SCENARIO)
     try:
         lab.start()
         yield lab
@@ -60,8 +56,7 @@ def scene(lab: Lab, request: pytest.FixtureRequest):
 def command():
     """ansible-playbook with this site's inventory."""
     tool = Path(sys.executable).parent / "ansible-playbook"
-    inventories = [Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml", ROOT / "molecule" / SCENARIO / "files" / "inventory.yml"]
-    return lambda playbook, *options: [str(tool), playbook, *[word for path in inventories for word in ("-i", str(path))], *options]
+    return lambda playbook, *options: [str(tool), playbook, *scenario_inventories(), *options]
 
 
 @pytest.fixture

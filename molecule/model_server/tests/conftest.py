@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from testbed.site import Site
 
 ROOT = Path(__file__).resolve().parents[3]
-MACHINE, FQDN = "lt-model-server", "mlflow.models.test"
+MACHINE = "lt-model-server"
 SCENARIO = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 PEOPLE = {"ana": "ana-likes-irises-too", "bob": "bob-has-no-rights-yet"}
 ANSWER = {"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}
@@ -112,9 +112,7 @@ class Traffic:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The server, from outside."""
-    inventory = json.loads((SCENARIO / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
-    address = inventory["all"]["hosts"][MACHINE]["testbed_address"]
-    return Site.of(MACHINE, FQDN, address, tmp_path_factory.mktemp("ca") / "ca.pem")
+    return Site.of_scenario(tmp_path_factory.mktemp("ca") / "ca.pem")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -23,9 +22,7 @@ PLAIN = ("student", "a-plain-password-1")
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The deployed site, as its administrator reaches it."""
-    inventory = json.loads((Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
-    name, variables = next(iter(inventory["all"]["hosts"].items()))
-    return Site.of(name, variables["site_fqdn"], variables["testbed_address"], tmp_path_factory.mktemp("ca") / "ca.pem")
+    return Site.of_scenario(tmp_path_factory.mktemp("ca") / "ca.pem")
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "script"))
 
 from testbed.load import Caller, Load
-from testbed.site import Site
+from testbed.site import Site, scenario_host, scenario_inventories
 
 ROOT = Path(__file__).resolve().parents[3]
-MACHINE, FQDN = "lt-rotate", "mlflow.rotate.test"
+MACHINE = scenario_host()["testbed_machine"]
 API, API3 = "/api/2.0/mlflow/", "/api/3.0/mlflow/"
 KEYS = "/var/lib/labtrack/mlflow/main/keys"
 
@@ -35,17 +35,10 @@ def key(name: str) -> str:
     return on_machine("cat", f"{KEYS}/{name}").strip()
 
 
-@pytest.fixture(scope="session")
-def address() -> str:
-    """The machine's address."""
-    inventory = json.loads((Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
-    return inventory["all"]["hosts"]["mlflow"]["testbed_address"]
-
-
 @pytest.fixture
-def site(address: str, tmp_path: Path) -> Site:
+def site(tmp_path: Path) -> Site:
     """The site as it is now: its CA and its administrator may be others than before."""
-    return Site.of(MACHINE, FQDN, address, tmp_path / "ca.pem")
+    return Site.of_scenario(tmp_path / "ca.pem")
 
 
 @pytest.fixture
@@ -64,10 +57,9 @@ class Playbook:
         self.given: dict[str, str] = {}
 
     def _command(self, names: str) -> list[str]:
-        inventory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml"
         tool = Path(sys.executable).parent / "ansible-playbook"
         extra = json.dumps({"rotate_secrets": names, **self.given})
-        return [str(tool), "playbooks/rotate_secrets.yml", "-i", "inventories/example_single_vm", "-i", str(inventory), "-e", extra]
+        return [str(tool), "playbooks/rotate_secrets.yml", *scenario_inventories(), "-e", extra]
 
     @staticmethod
     def _environment() -> dict[str, str]:

@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 from testbed.load import Caller
-from testbed.site import Site
+from testbed.site import Site, scenario_host
 
-MACHINE, FQDN = "lt-rotate", "mlflow.rotate.test"
+MACHINE, FQDN = scenario_host()["testbed_machine"], scenario_host()["site_fqdn"]
 API = "/api/2.0/mlflow/"
 KEYS = "/var/lib/labtrack/mlflow/main/keys"
 # all have the fixture `host`, so that they run in this order
@@ -67,12 +67,12 @@ def test_an_interrupted_rotation_goes_on(site, load, playbook, encrypted, bounda
     assert root(f"ls {KEYS} | grep old").returncode != 0
 
 
-def test_the_password_of_the_administrator(site, load, playbook, address, tmp_path):
+def test_the_password_of_the_administrator(site, load, playbook, tmp_path):
     print("admin:", busy(load, playbook, "admin"))
     path = f"{API}experiments/search?max_results=1"
     earlier = Caller(site, site.user, site.password)
     assert {earlier.ask("GET", path)[0] for _ in range(12)} == {401}
-    now = Site.of(MACHINE, FQDN, address, tmp_path / "now.pem")
+    now = Site.of_scenario(tmp_path / "now.pem")
     assert now.password != site.password
     assert {Caller(now, now.user, now.password).ask("GET", path)[0] for _ in range(4)} == {200}
 
@@ -154,9 +154,7 @@ def test_the_key_of_the_certificate(load, playbook):
     print("certificate:", busy(load, playbook, "certificate"))
     after = fingerprint("fullchain.pem"), fingerprint("ca.pem")
     assert before[0] != after[0] and before[1] == after[1]
-    served = root(
-        "openssl s_client -connect localhost:443 -servername mlflow.rotate.test </dev/null 2>/dev/null | openssl x509 -noout -pubkey | sha256sum"
-    ).stdout
+    served = root(f"openssl s_client -connect localhost:443 -servername {FQDN} </dev/null 2>/dev/null | openssl x509 -noout -pubkey | sha256sum").stdout
     assert served == after[0]
 
 
@@ -164,18 +162,18 @@ def bundle() -> int:
     return int(root("grep -c BEGIN /etc/labtrack/tls/ca.pem").stdout)
 
 
-def test_the_authority_of_the_lab(load, playbook, site, address, tmp_path):
+def test_the_authority_of_the_lab(load, playbook, site, tmp_path):
     """First step: who has only the earlier bundle goes on. Second step: who has the new one goes on, the earlier one is out."""
     assert bundle() == 1
     print("lab_ca:", busy(load, playbook, "lab_ca"))
     assert bundle() == 2
-    both = Site.of(MACHINE, FQDN, address, tmp_path / "both.pem")
+    both = Site.of_scenario(tmp_path / "both.pem")
     load = type(load)(both, load.user, load.password, idle_may_close=True)
     print("lab_ca_end:", busy(load, playbook, "lab_ca_end"))
     assert bundle() == 1
     with pytest.raises(Exception, match="certificate verify failed"):
         Caller(site, load.user, load.password).ask("GET", "/health")
-    now = Site.of(MACHINE, FQDN, address, tmp_path / "now.pem")
+    now = Site.of_scenario(tmp_path / "now.pem")
     assert Caller(now, load.user, load.password).ask("GET", "/health")[0] == 200
 
 

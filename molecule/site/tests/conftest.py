@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 
@@ -18,9 +16,7 @@ from testbed.site import Site
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The deployed site."""
-    inventory = json.loads((Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
-    address = inventory["all"]["hosts"]["mlflow"]["testbed_address"]
-    return Site.of("lt-site", "mlflow.site.test", address, tmp_path_factory.mktemp("ca") / "ca.pem")
+    return Site.of_scenario(tmp_path_factory.mktemp("ca") / "ca.pem")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from testbed.site import Site
 
 IDLE_SECONDS = 10  # far below the time after which nginx closes a connection that nobody uses
 ROOT = Path(__file__).resolve().parents[3]
-MACHINE, FQDN = "lt-tracking-access", "mlflow.access.test"
+MACHINE = "lt-tracking-access"
 SCENARIO = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 BUNDLES = SCENARIO / "bundles"
 
@@ -72,9 +72,7 @@ def declared() -> dict:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The server, from outside."""
-    inventory = json.loads((SCENARIO / "inventory" / "hosts.yml").read_text(encoding="utf-8"))
-    address = inventory["all"]["hosts"][MACHINE]["testbed_address"]
-    return Site.of(MACHINE, FQDN, address, tmp_path_factory.mktemp("ca") / "ca.pem")
+    return Site.of_scenario(tmp_path_factory.mktemp("ca") / "ca.pem")
 
 
 @pytest.fixture(scope="session")
