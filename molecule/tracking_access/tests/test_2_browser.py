@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import FQDN, password_of
+from conftest import password_of
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from testbed.browser import keep, start
@@ -15,7 +15,7 @@ SECONDS = 90
 @pytest.fixture
 def browser(site, tmp_path):
     """Of one person: a browser remembers a login as long as it runs."""
-    driver = start(tmp_path, site.ca_file, FQDN, site.address)
+    driver = start(tmp_path, site.ca_file, site.fqdn, site.address)
     yield driver
     driver.quit()
 
@@ -28,9 +28,9 @@ def browser(site, tmp_path):
         ("p12", {"wet"}, {"imaging", "theory", "dry", "robots", "shared", "nobodys"}),
     ],
 )
-def test_the_list_of_experiments(browser, name, shown, hidden):
-    browser.get(f"https://{name}:{password_of(name)}@{FQDN}/")
-    browser.get(f"https://{FQDN}/#/experiments")
+def test_the_list_of_experiments(browser, site, name, shown, hidden):
+    browser.get(f"https://{name}:{password_of(name)}@{site.fqdn}/")
+    browser.get(f"https://{site.fqdn}/#/experiments")
 
     def links(driver) -> set[str]:
         return {link.text.strip() for link in driver.find_elements(By.CSS_SELECTOR, "a[href*='/experiments/']")}
@@ -40,6 +40,6 @@ def test_the_list_of_experiments(browser, name, shown, hidden):
     assert not links(browser) & hidden
 
 
-def test_without_a_login_nothing_is_shown(browser):
-    browser.get(f"https://{FQDN}/#/experiments")
+def test_without_a_login_nothing_is_shown(browser, site):
+    browser.get(f"https://{site.fqdn}/#/experiments")
     assert "shared" not in browser.find_element(By.TAG_NAME, "body").text
