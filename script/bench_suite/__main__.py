@@ -73,7 +73,7 @@ def main() -> int:
     try:
         if "spool" in parts and not options.destroy:
             spool.stock(report, options.scale, options.peer_scale)
-        if parts != ["spool"]:
+        if options.destroy or parts != ["spool"]:
             client = engine.connect()
             if not options.destroy:
                 run(client, report, [part for part in parts if part != "spool"], options.scale, options.peer_scale)
