@@ -27,18 +27,21 @@ DROPPED = "ERR_NETWORK_CHANGED"
 VISITS = 5
 
 
-def start(home: Path, ca_file: Path, fqdn: str, address: str, size: tuple[int, int] = (1400, 1000)) -> Any:
-    """A driver of selenium; `home` is an empty directory for the browser's files. End it with `quit`."""
+def start(home: Path, ca_file: Path | None = None, fqdn: str = "", address: str = "", size: tuple[int, int] = (1400, 1000)) -> Any:
+    """A driver of selenium; `home` is an empty directory for the browser's files. End it with `quit`. Without a site it is for files."""
     from selenium import webdriver
 
     install_packages("chromium", "chromium-driver", "libnss3-tools")
     store = home / ".pki" / "nssdb"
     store.mkdir(parents=True)
-    for command in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "lab", "-i", str(ca_file)]):
+    trust = [["-A", "-t", "C,,", "-n", "lab", "-i", str(ca_file)]] if ca_file else []
+    for command in (["-N", "--empty-password"], *trust):
         subprocess.run(["certutil", "-d", f"sql:{store}", *command], check=True, capture_output=True)
     options = webdriver.ChromeOptions()
-    for argument in [*ARGUMENTS, f"--window-size={size[0]},{size[1]}", f"--user-data-dir={home}/profile", f"--host-resolver-rules=MAP {fqdn} {address}"]:
+    for argument in [*ARGUMENTS, f"--window-size={size[0]},{size[1]}", f"--user-data-dir={home}/profile"]:
         options.add_argument(argument)
+    if fqdn:
+        options.add_argument(f"--host-resolver-rules=MAP {fqdn} {address}")
     options.binary_location = "/usr/bin/chromium"
     service = webdriver.ChromeService("/usr/bin/chromedriver", env={**os.environ, "HOME": str(home)})
     return webdriver.Chrome(options=options, service=service)

@@ -11,16 +11,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from sites import LABS, NO_QUOTA, WRONG_LOGIN, make_projects, mend
+from testbed import browser
 from testbed.cloud.labs import RECAP, changes
 
 TWO = {WRONG_LOGIN.host, NO_QUOTA.host}
 EIGHT = {lab.host for lab in LABS.labs} - TWO
 
 
+def newest(kind: str) -> Path:
+    """The newest report, `json` or `html`."""
+    return max((LABS.directory / "reports").glob(f"*-site.{kind}"))
+
+
 def report() -> dict[str, dict]:
     """The newest report, by host."""
-    path = max((LABS.directory / "reports").glob("*-site.json"))
-    return {host["host"]: host for host in json.loads(path.read_text(encoding="utf-8"))["hosts"]}
+    return {host["host"]: host for host in json.loads(newest("json").read_text(encoding="utf-8"))["hosts"]}
 
 
 def timed(what: str, *options: str):
@@ -47,8 +52,18 @@ def test_the_report_says_why():
     assert {host for host, entry in hosts.items() if entry["outcome"] == "failed"} == TWO
     assert "site_cloud" in hosts[WRONG_LOGIN.host]["failure"]["message"]
     assert "quota" in hosts[NO_QUOTA.host]["failure"]["message"]
-    page = max((LABS.directory / "reports").glob("*-site.html")).read_text(encoding="utf-8")
-    assert all(host in page for host in hosts)
+
+
+def test_a_person_reads_the_report_in_a_browser(tmp_path):
+    driver = browser.start(tmp_path)
+    try:
+        assert browser.visit(driver, lambda: driver.get(newest("html").as_uri())) == []
+        text = driver.find_element("tag name", "body").text
+        browser.keep(driver, "rollout-report")
+    finally:
+        driver.quit()
+    assert all(host in text for host in report())
+    assert "site_cloud" in text and "quota" in text
 
 
 def test_the_eight_serve_their_labs():
