@@ -11,15 +11,15 @@ import pytest
 from causes import ALONE, BUCKET, NOT_MADE, SLOW, STOPPED, TOGETHER
 from rule_cases import CASES
 from stack import wait_until
+from testbed.site import scenario_host
 
 SECONDS = 420  # a target that is no longer asked is remembered for five minutes
 OF_THE_HOST = {"OutOfMemoryKill"}  # the kernel's counter: what else runs on it may be killed, too
 
 
-def run(host, script, check=True):
+def run(script, check=True):
     """A script on the machine, as root. What takes back a cause that was not made may fail."""
-    name = host.backend.get_hostname()
-    command = ["docker", "exec", "-i", name, "sh", "-c", f"B={BUCKET}; {script}"]
+    command = ["docker", "exec", "-i", scenario_host()["testbed_machine"], "sh", "-c", f"B={BUCKET}; {script}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0 or not check, f"{script}\n{done.stdout}{done.stderr}"
 
@@ -35,7 +35,7 @@ def test_every_alert_is_made_or_has_a_reason():
     assert not made & set(NOT_MADE)
 
 
-def test_what_can_be_wrong_together(host, stack):
+def test_what_can_be_wrong_together(stack):
     quiet(stack)
     wanted = {name for cause in TOGETHER for name in cause.alerts}
     seen: set[str] = set()
@@ -43,30 +43,30 @@ def test_what_can_be_wrong_together(host, stack):
     def all_seen():
         for cause in TOGETHER:
             if cause.again:
-                run(host, cause.again)
+                run(cause.again)
         seen.update(stack.told())
         return wanted <= seen
 
     try:
         for cause in TOGETHER:
-            run(host, cause.make)
-        run(host, "systemctl start labtrack-bucket_metrics")
+            run(cause.make)
+        run("systemctl start labtrack-bucket_metrics")
         wait_until(all_seen, SECONDS, f"all of {wanted}, missing at last")
     finally:
         print("fired:", sorted(seen & wanted), "missing:", sorted(wanted - seen))
         for cause in TOGETHER:
-            run(host, cause.undo, check=False)
-        run(host, "systemctl start labtrack-bucket_metrics")
+            run(cause.undo, check=False)
+        run("systemctl start labtrack-bucket_metrics")
     quiet(stack)
 
 
 @pytest.mark.parametrize("cause", ALONE, ids=lambda cause: "+".join(sorted(cause.alerts)))
-def test_what_disturbs_others(host, stack, cause):
+def test_what_disturbs_others(stack, cause):
     try:
-        run(host, cause.make)
+        run(cause.make)
         wait_until(lambda: cause.alerts <= stack.told(), SECONDS, f"{cause.alerts}")
     finally:
-        run(host, cause.undo)
+        run(cause.undo)
     quiet(stack)
 
 
@@ -75,9 +75,9 @@ def ask(site):
     site.status("/api/2.0/mlflow/experiments/search?max_results=1", "--max-time", "50", login=True)
 
 
-def test_requests_that_fail(host, site, stack):
+def test_requests_that_fail(site, stack):
     try:
-        run(host, STOPPED.make)
+        run(STOPPED.make)
 
         def told():
             for _ in range(5):
@@ -86,12 +86,12 @@ def test_requests_that_fail(host, site, stack):
 
         wait_until(told, SECONDS, "HighErrorRate")
     finally:
-        run(host, STOPPED.undo)
+        run(STOPPED.undo)
     wait_until(lambda: site.status("/health") == 200)
     quiet(stack)
 
 
-def test_requests_that_are_slow(host, site, stack):
+def test_requests_that_are_slow(site, stack):
     """MLflow is held for eight seconds at a time, with calls of 25 people waiting."""
     over = threading.Event()
 
@@ -105,9 +105,9 @@ def test_requests_that_are_slow(host, site, stack):
                 pool.submit(people)
 
             def told():
-                run(host, SLOW.make)
+                run(SLOW.make)
                 over.wait(8)
-                run(host, SLOW.undo)
+                run(SLOW.undo)
                 return SLOW.alerts <= stack.told()
 
             try:
@@ -115,5 +115,5 @@ def test_requests_that_are_slow(host, site, stack):
             finally:
                 over.set()
     finally:
-        run(host, SLOW.undo)
+        run(SLOW.undo)
     quiet(stack)

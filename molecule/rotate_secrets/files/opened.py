@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import sys
 from pathlib import Path
 
@@ -19,6 +21,7 @@ def main() -> None:
     """Print both tables, by name; what does not open is null."""
     given = sys.stdin.read().split() or [(KEYS / name).read_text().strip() for name in ("kek_passphrase", "webhook_key")]
     engine = sqlalchemy.create_engine(Path("/etc/labtrack/mlflow/main/database_uri").read_text().strip())
+    os.setuid(pwd.getpwnam("mlflow").pw_uid)  # root has no role in a database with peer authentication
     found: dict[str, dict] = {"providers": {}, "webhooks": {}}
     with engine.connect() as connection:
         for row in connection.execute(sqlalchemy.text("select secret_id, secret_name, encrypted_value, wrapped_dek from secrets")):
