@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every route that the installed release registers, as JSON: of the FastAPI application, and of the Flask one below it.
 
-usage, as root: set -a; . /etc/labtrack/mlflow/main/environment; . /etc/labtrack/object_store/environment; python routes.py
+usage, as root: set -a; . /etc/labtrack/mlflow/main/environment; . /etc/labtrack/object_store/environment; as MLflow's user: python routes.py
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def routes() -> list[tuple[str, str]]:
     command = (
         "set -a; . /etc/labtrack/mlflow/main/environment; . /etc/labtrack/object_store/environment; "
         "export SERVER_DIR=/opt/labtrack/mlflow/main/current/server MLFLOW_DISABLE_TELEMETRY=true; "
-        "exec /opt/labtrack/mlflow/main/current/bin/python /run/routes.py 2>/run/routes.log"
+        "exec setpriv --reuid mlflow --regid mlflow --init-groups /opt/labtrack/mlflow/main/current/bin/python /run/routes.py 2>/run/routes.log"
     )
     found = json.loads(on_machine("bash", "-c", command))
     return sorted({(method, re.sub(r"<[^>]*>|\{[^}]*\}", "1", path) or "/") for method, path in found})

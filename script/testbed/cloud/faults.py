@@ -28,8 +28,9 @@ import socket, sys
 proxy = socket.socket(socket.AF_UNIX)
 proxy.connect("/run/haproxy-admin.sock")
 proxy.sendall(sys.argv[1].encode())
-print(proxy.makefile().read())
+print(proxy.makefile().read(), sys.argv[2])
 """
+END = "end of the answer"
 
 
 def tell(client: docker.DockerClient, command: str) -> str:
@@ -39,11 +40,13 @@ def tell(client: docker.DockerClient, command: str) -> str:
         TestbedError: the proxy refused it, or there is no cloud.
     """
     try:
-        code, output = client.containers.get(facts.CONTROL).exec_run(["python3", "-c", TELL, f"fault {command}\n"])
+        code, output = client.containers.get(facts.CONTROL).exec_run(["python3", "-c", TELL, f"fault {command}\n", END])
     except docker.errors.NotFound as error:
         raise TestbedError("the cloud is not up: 'python -m testbed cloud up' starts it.") from error
-    answer = output.decode(errors="replace").strip()
-    if code or (command != "list" and answer != "ok"):
+    # an empty list is an answer, too: one that was lost on its way must not look like it
+    answer, complete, _rest = output.decode(errors="replace").partition(END)
+    answer = answer.strip()
+    if code or not complete or (command != "list" and answer != "ok"):
         raise TestbedError(f"the cloud's proxy did not accept 'fault {command}': {answer}")
     return answer
 
