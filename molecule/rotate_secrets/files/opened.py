@@ -22,6 +22,7 @@ def main() -> None:
     given = sys.stdin.read().split() or [(KEYS / name).read_text().strip() for name in ("kek_passphrase", "webhook_key")]
     engine = sqlalchemy.create_engine(Path("/etc/labtrack/mlflow/main/database_uri").read_text().strip())
     os.setuid(pwd.getpwnam("mlflow").pw_uid)  # root has no role in a database with peer authentication
+    os.environ["HOME"] = "/nonexistent"  # libpq gives up where it may not look for certificates
     found: dict[str, dict] = {"providers": {}, "webhooks": {}}
     with engine.connect() as connection:
         for row in connection.execute(sqlalchemy.text("select secret_id, secret_name, encrypted_value, wrapped_dek from secrets")):

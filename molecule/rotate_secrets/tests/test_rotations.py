@@ -53,7 +53,7 @@ def test_keys_that_encrypt(site, load, playbook, encrypted):
     assert read("/var/lib/labtrack/mlflow/main/rotated.json").count('": 1') == 3
 
 
-@pytest.mark.parametrize("boundary", [r"rotate \| Write what", r"service \| Let what", r"rotate \| Encrypt again"])
+@pytest.mark.parametrize("boundary", [r"configure \| Write the configuration", r"service \| Let what", r"rotate \| Encrypt again"])
 def test_an_interrupted_rotation_goes_on(site, load, playbook, encrypted, boundary):
     before = [read(f"{KEYS}/{name}") for name in ("kek_passphrase", "webhook_key")]
     with load:
