@@ -127,6 +127,8 @@ def _activity(data: dict[str, Any]) -> list[str]:
     if "objects" in bucket:
         part = "" if bucket.get("count_complete", 1) else " at least"
         rows.append(_row("bucket", f"{part} {bucket['objects']:,.0f} objects, {amount(bucket.get('bytes', 0))}"))
+    if data.get("usage"):
+        rows.append(_row("users and experiments", f'<a href="{text(data["url"])}/labtrack/usage/">usage</a>, for administrators'))
     return rows
 
 

@@ -8,6 +8,10 @@ import dataclasses
 METRICS = "/var/lib/prometheus/node-exporter"
 CONFIG = "/etc/labtrack/monitoring"
 JOB = f"/usr/local/lib/labtrack/labtrack-job --metrics-dir {METRICS}"
+USAGE = "labtrack-artifacts usage --keep"
+RUNS = """insert into runs (run_uuid, experiment_id, user_id, lifecycle_stage, status, source_type) select 'quota-' || n, min(experiment_id), 'greedy',
+'active', 'FINISHED', 'LOCAL' from experiments, generate_series(1, 3) n group by n"""
+NO_RUNS = "delete from runs where user_id = 'greedy'"
 END_SLEEP = "select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(3600)' and pid <> pg_backend_pid()"
 PSQL = "runuser -u postgres -- psql -XtA -c"
 POSTGRESQL = "postgresql@17-labtrack.service"
@@ -72,6 +76,11 @@ TOGETHER = [
         f"""{S3} "import boto3; s = boto3.client('s3'); [s.put_object(Bucket='$B', Key=f'alerts/{{n}}', Body=b'x') for n in range(1500)]" """,
         # the bucket keeps versions, and Ceph counts them
         f"""{S3} "import boto3; b = boto3.resource('s3').Bucket('$B'); [o.delete() for o in b.object_versions.filter(Prefix='alerts/')]" """,
+    ),
+    Cause(
+        {"UsageAboveQuota"},
+        f"""{PSQL} "{RUNS}" mlflowdb; {USAGE} --option 'quotas=[{{"each": "user", "runs": 2}}]'""",
+        f"""{PSQL} "{NO_RUNS}" mlflowdb; {USAGE}""",
     ),
     Cause(
         {"PostgresqlLongTransaction"},

@@ -64,6 +64,7 @@ CASES: dict[str, list[tuple[str, float | str, float | str]]] = {
     "OutOfMemoryKill": [("node_vmstat_oom_kill", "0+1", "100000+0")],
     "ClockSkew": [("node_timex_offset_seconds", -30, 0.001)],
     "ObjectCountHigh": [("labtrack_bucket_objects", 1e9, 1)],
+    "UsageAboveQuota": [('labtrack_usage_names_above_quota{kind="user",resource="bytes"}', 3, 0)],
     "ExporterDown": [('up{job="node"}', 0, 1)],
     # the expectation is a rule of the role; `up` of all but one is there
     "ExporterMissing": [(f'up{{job="{name}"}}', 1, 1) for name in OTHERS] + [('up{job="node"}', "_", 1)],

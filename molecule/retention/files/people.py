@@ -5,6 +5,7 @@ usage: people.py SOCKET CREDENTIALS ACTION [ARGUMENT…]; prints JSON
 """
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -58,6 +59,27 @@ def make(mlflow) -> dict:
     return made
 
 
+def use(mlflow, experiment: str, metric_points: int, size: int) -> dict:
+    """What one person does in an experiment of their own: two runs of which one is deleted, and a file."""
+    identity = mlflow.set_experiment(experiment).experiment_id
+    with mlflow.start_run() as run:
+        for step in range(metric_points):
+            mlflow.log_metric("loss", 1 / (step + 1), step=step)
+        mlflow.log_params({"rate": 0.1, "depth": 3})
+        mlflow.log_text("x" * size, "x.txt")
+    mlflow.MlflowClient().delete_run(log_run(mlflow, identity, {}))
+    return {"experiment": identity, "run": run.info.run_id}
+
+
+def create_user(name: str, password: str) -> int:
+    """Somebody who can log in; the status."""
+    import requests
+
+    login = (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"])
+    url = f"{os.environ['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/users/create"
+    return requests.post(url, json={"username": name, "password": password}, auth=login, timeout=30).status_code
+
+
 def main(socket_file: str, credentials_file: str, action: str, *arguments: str) -> None:
     """One action."""
     connect(socket_file, credentials_file)
@@ -66,6 +88,10 @@ def main(socket_file: str, credentials_file: str, action: str, *arguments: str) 
     client = mlflow.MlflowClient()
     if action == "make":
         answer = make(mlflow)
+    elif action == "use":
+        answer = use(mlflow, arguments[0], int(arguments[1]), int(arguments[2]))
+    elif action == "create_user":
+        answer = create_user(*arguments)
     elif action == "delete_runs":
         answer = [client.delete_run(identity) for identity in arguments]
     elif action == "restore_run":

@@ -88,7 +88,7 @@ def test_nobody_else_reads_what_the_audit_found(host):
 
 
 def test_the_units_are_hardened(host):
-    for job in ("artifact-audit", "gc"):
+    for job in ("artifact-audit", "gc", "usage"):
         score = host.check_output(f"systemd-analyze security labtrack-{job}.service --no-pager | sed -n 's/.*exposure level for .*: \\([0-9.]*\\) .*/\\1/p'")
         assert float(score) <= 2.5
         assert host.service(f"labtrack-{job}.timer").is_running and host.service(f"labtrack-{job}.timer").is_enabled

@@ -6,6 +6,7 @@ usage: labtrack-artifacts [--config FILE] COMMAND [--json] [--option NAME=VALUE 
 
 probe             reads one row and one page, to see that database and store answer
 audit             compares the database with the store; changes nothing
+usage             says how much each user, experiment and workspace has, and what is above its quota; changes nothing
 counts            says how much is in the database
 adopt             takes the rows of an SQLite database (sqlite=FILE) into an empty site
 rewrite           lets the database name another place of the same artifacts, or the earlier one again (undo=FILE)
@@ -20,13 +21,16 @@ Exit status: 0 done, 1 something failed, 2 wrong usage.
 from __future__ import annotations
 
 import argparse
+import heapq
 import json
 import os
 import pwd
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +39,10 @@ sys.path.append("/usr/local/lib/labtrack")
 from labtrack_files import environment_of, write
 
 CONFIG = "/etc/labtrack/retention/main.json"
-COMMANDS = ["probe", "audit", "gc", "orphans", "archive", "recover", "rewrite", "counts", "adopt"]
+COMMANDS = ["probe", "audit", "gc", "orphans", "archive", "recover", "rewrite", "counts", "adopt", "usage"]
+LARGEST = 10  # names with metrics of their own: the largest by each of these
+SIZES = ("bytes", "metric_points", "runs")
+ABOVE = 100  # names above a quota with a metric of their own
 
 
 class ArtifactError(Exception):
@@ -62,6 +69,7 @@ def settings(config: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
         "proxied": bool(proxied),
         "server_dir": config["server_dir"],
         "excluded_prefixes": config["excluded_prefixes"],
+        "site": config.get("site", ""),
         "batch_delete": batch_delete(config["store_record_file"]),
     }
     kept = {name: value for name, value in environment.items() if name.startswith(("AWS_", "MLFLOW_S3_", "MLFLOW_BOTO_"))}
@@ -150,7 +158,50 @@ def after_gc(report: dict[str, Any], config: dict[str, Any]) -> None:
         write(Path(config["metrics_dir"], "labtrack_gc.prom"), text, 0o644)
 
 
-AFTER: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {"audit": after_audit, "gc": after_gc}
+def labelled(name: str, text: str, samples: list[tuple[dict[str, str], float]]) -> str:
+    """One metric with labels; people have chosen some of their values."""
+    lines = [f"# HELP {name} {text}", f"# TYPE {name} gauge"] if samples else []
+    for labels, value in samples:
+        escaped = {key: held.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"") for key, held in labels.items() if held}
+        shown = ",".join(f'{key}="{held}"' for key, held in escaped.items())
+        lines.append(f"{name}{{{shown}}} {value:.15g}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def usage_metrics(report: dict[str, Any]) -> str:
+    """A bounded number of them: the largest of each kind, and what is above its quota; how many are above it in all."""
+    values: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for kind in ("user", "experiment", "workspace"):
+        entries = {(entry["name"], entry.get("id", "")): entry for size in SIZES for entry in heapq.nlargest(LARGEST, report[f"{kind}s"], key=itemgetter(size))}
+        for (name, identity), entry in entries.items():
+            for field, value in entry.items():
+                if isinstance(value, int):
+                    values.setdefault(field, []).append(({"kind": kind, "name": name, "id": identity}, value))
+    above = [({label: entry[label] for label in ("kind", "name", "id", "resource")}, 1) for entry in report["above_quota"][:ABOVE]]
+    counts = Counter((entry["kind"], entry["resource"]) for entry in report["above_quota"])
+    limited = [({"kind": kind, "resource": resource}, counts[kind, resource]) for kind, resource in report["limited"]]
+    sums = (labelled(f"labtrack_usage_{field}", "Of the largest users, experiments and workspaces.", found) for field, found in values.items())
+    return (
+        "".join(sums)
+        + labelled("labtrack_usage_above_quota", "Has more than its quota; the worst only.", above)
+        + labelled("labtrack_usage_names_above_quota", "How many users, experiments or workspaces have more than their quota.", limited)
+        + exposition({"labtrack_usage_timestamp_seconds": (report["examined_timestamp_seconds"], "When this was counted.")})
+    )
+
+
+def after_usage(report: dict[str, Any], config: dict[str, Any]) -> None:
+    """Metrics."""
+    if config["metrics_dir"]:
+        write(Path(config["metrics_dir"], "labtrack_usage.prom"), usage_metrics(report), 0o644)
+
+
+def publish(answer: dict[str, Any], folder: Path) -> None:
+    """The page with what it links to. The folder's group is the web server's, and its files get it."""
+    for name, text in (("index.html", answer["page"]), ("usage.txt", answer["text"]), ("usage.json", json.dumps(answer["report"], indent=1) + "\n")):
+        write(folder / name, text, 0o640)
+
+
+AFTER: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {"audit": after_audit, "gc": after_gc, "usage": after_usage}
 
 
 def option(text: str) -> tuple[str, Any]:
@@ -182,6 +233,8 @@ def main(arguments: list[str]) -> int:
         answer = work(config, options.command, environment, {**request, **defaults, **kept, **dict(options.option)})
         if options.keep and options.command in AFTER:
             AFTER[options.command](answer["report"], config)
+        if options.keep and "page" in answer:
+            publish(answer, Path(config["page_dir"]))
     except (ArtifactError, OSError, KeyError) as error:
         print(f"labtrack-artifacts: {error}", file=sys.stderr)
         return 1

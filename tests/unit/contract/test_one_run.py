@@ -11,7 +11,7 @@ from contract.collection import KEYS_OF_BLOCKS, ROOT, load
 
 MODULE = "labtrack.mlflow.site_lock"
 # nothing of the site is changed, or a job that waits for its own kind is begun
-WITHOUT = {"backup", "check_site", "client_bundle", "hpc_client", "new_site", "status", "tracking_client", "verify_backup"}
+WITHOUT = {"backup", "check_site", "client_bundle", "hpc_client", "new_site", "status", "tracking_client", "usage", "verify_backup"}
 PURPOSES = {"deploy": "site.yml"}
 # not within a container of tasks: the machine does not exist before, or goes as a whole
 BEFORE = {"labtrack.mlflow.openstack_server"}

@@ -15,7 +15,7 @@ import pytest
 from contract.collection import ROOT, load
 
 ROLES = ("postgresql", "tracking_server", "backup", "retention", "artifact_copy", "model_server", "monitoring")
-ALWAYS = {"site_metrics", "artifact_audit", "gc"}
+ALWAYS = {"site_metrics", "artifact_audit", "gc", "usage"}
 NIGHTLY = {"backup_full", "backup_incremental", "backup_configuration", "backup_proof"}
 
 

@@ -42,6 +42,11 @@ def test_what_a_site_tells_is_text_and_no_html():
     assert 'http-equiv="refresh" content="60"' in page and 'id="old"' in page
 
 
+def test_the_page_leads_to_the_usage_where_it_is_counted():
+    link = 'href="https://mlflow.physics.example/labtrack/usage/"'
+    assert link in _site_status.page([data(usage=True)], NOW) and link not in _site_status.page([data()], NOW)
+
+
 def test_several_sites_have_a_table_in_front():
     page = _site_status.page([data(), data(site="biology", state="unreachable", reason="no login")], NOW)
     assert page.count("<tr><th>Site") == 1 and 'href="#biology"' in page and "Not reachable: no login" in page

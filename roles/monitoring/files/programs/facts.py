@@ -135,5 +135,6 @@ def collect(config: dict[str, Any], now: float | None = None) -> dict[str, Any]:
     ends = [{**labels, "timestamp_seconds": value} for name, labels, value in found if name == "labtrack_expiry_timestamp_seconds"]
     data["expiry"] = sorted(ends, key=lambda entry: entry["timestamp_seconds"])
     data["bucket"] = {name.removeprefix("labtrack_bucket_"): value for name, _labels, value in found if name.startswith("labtrack_bucket_")}
+    data["usage"] = any(name == "labtrack_usage_timestamp_seconds" for name, _labels, _value in found)  # names and amounts are on a page for administrators
     data["proof"] = {name.removeprefix("labtrack_backup_proof_"): value for name, _labels, value in found if name.startswith("labtrack_backup_proof_")}
     return data

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 COMMANDS = {
     "audit": ("audit", "audit"),
     "probe": ("audit", "probe"),
+    "usage": ("usage", "usage"),
     "gc": ("collect", "collect"),
     "orphans": ("orphans", "orphans"),
     "archive": ("archive", "archive"),
@@ -33,9 +34,12 @@ def main() -> None:
     sys.path.append(request.get("server_dir", ""))
     if request.get("folder"):
         Path(request["folder"]).mkdir(exist_ok=True)
-    module, function = COMMANDS[sys.argv[1]]
-    report = getattr(importlib.import_module(module), function)(request)
+    name, function = COMMANDS[sys.argv[1]]
+    module = importlib.import_module(name)
+    report = getattr(module, function)(request)
     result = {"report": report, "text": getattr(text, sys.argv[1])(report), "failed": bool(report.get("failed") or report.get("incomplete"))}
+    if hasattr(module, "page"):
+        result["page"] = module.page(report)
     if request.get("folder"):
         Path(request["folder"], "report.json").write_text(json.dumps(report, indent=2) + "\n")
         Path(request["folder"], "report.txt").write_text(result["text"])

@@ -39,7 +39,7 @@ class Sums:
     objects: Counter = field(default_factory=Counter)
     bytes: Counter = field(default_factory=Counter)
 
-    def add(self, name: str, item: Item) -> None:
+    def add(self, name: Any, item: Item) -> None:
         """Count one object."""
         self.objects[name] += 1
         self.bytes[name] += item.size
@@ -72,6 +72,7 @@ class Audit:
         self.excluded = (*excluded, SITE_MARK) if root.bucket else tuple(excluded)
         self.open: list[list[Any]] = []  # references that may cover the next key, each with the number of its objects
         self.classes, self.experiments, self.users = Sums(), Sums(), Sums()
+        self.owners = Sums()  # by experiment and user of what an object belongs to
         self.with_objects, self.empty, self.missing = Counter(), Counter(), Counter()
         self.changes = Sums()
         self.samples: dict[str, list] = {"missing": [], "orphans": [], "vanished": []}
@@ -144,6 +145,7 @@ class Audit:
         if owner:
             self.classes.add("referenced", item)
             self.users.add(owner.user, item)
+            self.owners.add((owner.experiment, owner.user), item)
         if experiment:
             self.experiments.add(experiment.experiment, item)
         if owner is None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 LINES = 20
@@ -139,3 +140,38 @@ def adopt(report: dict[str, Any]) -> str:
     lines = [f"Arrived in {report['seconds']} s: " + ", ".join(f"{count} {name}" for name, count in report["rows"].items())]
     lines += [f"experiment {old} has the number {new} now, because PostgreSQL holds smaller ones" for old, new in report["renumbered"].items()]
     return "\n".join(lines) + "\n"
+
+
+COLUMNS = {"runs": "runs", "runs_deleted": "deleted", "metric_points": "points", "params": "params", "traces": "traces"}
+COLUMNS |= {"logged_models": "models", "model_versions": "versions", "objects": "objects", "bytes": "bytes"}
+
+
+def shown(name: str, width: int) -> str:
+    """A name that people gave, for a terminal: nothing in it is a command for that, and it does not break the table."""
+    plain = "".join(sign if sign.isprintable() else "?" for sign in name)
+    return plain if len(plain) <= width else f"{plain[: width - 1]}…"
+
+
+def used(resource: str, value: float) -> str:
+    """A number of the usage report."""
+    return amount(value) if resource == "bytes" else f"{value:.0f}"
+
+
+def usage(report: dict[str, Any]) -> str:
+    """Who has how much, as tables."""
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(report["examined_timestamp_seconds"]))
+    lines = [f"Usage of {report['site'] or report['root']}, counted {when} in {report['seconds']} s"]
+    lines += [
+        f"ABOVE THE QUOTA: {entry['kind']} {shown(entry['name'], 40)} has {used(entry['resource'], entry['used'])} of {used(entry['resource'], entry['quota'])}"
+        f" {entry['resource']}"
+        for entry in report["above_quota"][:LINES]
+    ]
+    for kind in ("user", "experiment", "workspace"):
+        entries = report[f"{kind}s"]
+        if kind == "workspace" and len(entries) < 2:
+            continue
+        lines += ["", f"{kind:<30}" + "".join(f"{name:>11}" for name in COLUMNS.values())]
+        lines += [f"{shown(entry['name'] or '-', 29):<30}" + "".join(f"{used(field, entry[field]):>11}" for field in COLUMNS) for entry in entries[:LINES]]
+        lines += [f"({len(entries) - LINES} more; --json has all)"] if len(entries) > LINES else []
+    lines += ["", f"{'all':<30}" + "".join(f"{used(field, report['totals'][field]):>11}" for field in COLUMNS), ""]
+    return "\n".join([*lines, *(f"* {line}" for line in report["knowledge"])]) + "\n"
