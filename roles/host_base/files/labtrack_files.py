@@ -1,6 +1,6 @@
 # Kept by labtrack.mlflow.host_base.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the programs of several roles do with files: write one so that nobody reads half of it, and read the environment files of systemd."""
+"""What the programs of several roles do with files: write one so that nobody reads half of it, read systemd's environment files, and write metrics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import tempfile
 from pathlib import Path
 
+Samples = list[tuple[dict[str, str], float]]
 ASSIGNMENT = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)=("?)(.*)\2$')
 
 
@@ -50,3 +51,19 @@ def environment_of(text: str) -> dict[str, str]:
             name, quote, value = match.groups()
             found[name] = re.sub(r"\\(.)", r"\1", value) if quote else value
     return found
+
+
+def escaped(value: str) -> str:
+    """A label's value in Prometheus' text format."""
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def metric(name: str, text: str, samples: Samples) -> str:
+    """One gauge with its samples in that format: labels and value; nothing where there are none."""
+    if not samples:
+        return ""
+    lines = [f"# HELP {name} {text}", f"# TYPE {name} gauge"]
+    for labels, value in samples:
+        shown = ",".join(f'{key}="{escaped(content)}"' for key, content in labels.items())
+        lines.append(f"{name}{{{shown}}} {value:.15g}" if shown else f"{name} {value:.15g}")
+    return "\n".join(lines) + "\n"

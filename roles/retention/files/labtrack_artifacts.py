@@ -36,7 +36,7 @@ from typing import Any
 
 sys.path.append("/usr/local/lib/labtrack")
 
-from labtrack_files import environment_of, write
+from labtrack_files import Samples, environment_of, metric, write
 
 CONFIG = "/etc/labtrack/retention/main.json"
 COMMANDS = ["probe", "audit", "gc", "orphans", "archive", "recover", "rewrite", "counts", "adopt", "usage"]
@@ -158,33 +158,28 @@ def after_gc(report: dict[str, Any], config: dict[str, Any]) -> None:
         write(Path(config["metrics_dir"], "labtrack_gc.prom"), text, 0o644)
 
 
-def labelled(name: str, text: str, samples: list[tuple[dict[str, str], float]]) -> str:
-    """One metric with labels; people have chosen some of their values."""
-    lines = [f"# HELP {name} {text}", f"# TYPE {name} gauge"] if samples else []
-    for labels, value in samples:
-        escaped = {key: held.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"") for key, held in labels.items() if held}
-        shown = ",".join(f'{key}="{held}"' for key, held in escaped.items())
-        lines.append(f"{name}{{{shown}}} {value:.15g}")
-    return "".join(f"{line}\n" for line in lines)
+def named(**labels: str) -> dict[str, str]:
+    """Labels of a metric, those without a value left out."""
+    return {key: value for key, value in labels.items() if value}
 
 
 def usage_metrics(report: dict[str, Any]) -> str:
     """A bounded number of them: the largest of each kind, and what is above its quota; how many are above it in all."""
-    values: dict[str, list[tuple[dict[str, str], float]]] = {}
+    values: dict[str, Samples] = {}
     for kind in ("user", "experiment", "workspace"):
         entries = {(entry["name"], entry.get("id", "")): entry for size in SIZES for entry in heapq.nlargest(LARGEST, report[f"{kind}s"], key=itemgetter(size))}
         for (name, identity), entry in entries.items():
             for field, value in entry.items():
                 if isinstance(value, int):
-                    values.setdefault(field, []).append(({"kind": kind, "name": name, "id": identity}, value))
-    above = [({label: entry[label] for label in ("kind", "name", "id", "resource")}, 1) for entry in report["above_quota"][:ABOVE]]
+                    values.setdefault(field, []).append((named(kind=kind, name=name, id=identity), value))
+    above = [(named(**{label: entry[label] for label in ("kind", "name", "id", "resource")}), 1) for entry in report["above_quota"][:ABOVE]]
     counts = Counter((entry["kind"], entry["resource"]) for entry in report["above_quota"])
     limited = [({"kind": kind, "resource": resource}, counts[kind, resource]) for kind, resource in report["limited"]]
-    sums = (labelled(f"labtrack_usage_{field}", "Of the largest users, experiments and workspaces.", found) for field, found in values.items())
+    sums = (metric(f"labtrack_usage_{field}", "Of the largest users, experiments and workspaces.", found) for field, found in values.items())
     return (
         "".join(sums)
-        + labelled("labtrack_usage_above_quota", "Has more than its quota; the worst only.", above)
-        + labelled("labtrack_usage_names_above_quota", "How many users, experiments or workspaces have more than their quota.", limited)
+        + metric("labtrack_usage_above_quota", "Has more than its quota; the worst only.", above)
+        + metric("labtrack_usage_names_above_quota", "How many users, experiments or workspaces have more than their quota.", limited)
         + exposition({"labtrack_usage_timestamp_seconds": (report["examined_timestamp_seconds"], "When this was counted.")})
     )
 

@@ -174,7 +174,7 @@ def test_without_quotas_nothing_is_above_one(programs, artifacts, named):
 
 
 def test_names_in_metrics_are_escaped(artifacts):
-    text = artifacts.labelled("x", "Text.", [({"name": 'a"b\\c\nd'}, 1)])
+    text = artifacts.metric("x", "Text.", [({"name": 'a"b\\c\nd'}, 1)])
     assert text.splitlines()[2] == r'x{name="a\"b\\c\nd"} 1'
 
 
