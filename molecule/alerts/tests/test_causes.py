@@ -13,13 +13,14 @@ from rule_cases import CASES
 from stack import wait_until
 from testbed.site import scenario_host
 
+MACHINE = scenario_host()["testbed_machine"]
 SECONDS = 420  # a target that is no longer asked is remembered for five minutes
 OF_THE_HOST = {"OutOfMemoryKill"}  # the kernel's counter: what else runs on it may be killed, too
 
 
 def run(script, check=True):
     """A script on the machine, as root. What takes back a cause that was not made may fail."""
-    command = ["docker", "exec", "-i", scenario_host()["testbed_machine"], "sh", "-c", f"B={BUCKET}; {script}"]
+    command = ["docker", "exec", "-i", MACHINE, "sh", "-c", f"B={BUCKET}; {script}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0 or not check, f"{script}\n{done.stdout}{done.stderr}"
 

@@ -10,7 +10,8 @@ import pytest
 from testbed.load import Caller
 from testbed.site import Site, scenario_host
 
-MACHINE, FQDN = scenario_host()["testbed_machine"], scenario_host()["site_fqdn"]
+HOST = scenario_host()
+MACHINE, FQDN = HOST["testbed_machine"], HOST["site_fqdn"]
 API = "/api/2.0/mlflow/"
 KEYS = "/var/lib/labtrack/mlflow/main/keys"
 # all have the fixture `host`, so that they run in this order

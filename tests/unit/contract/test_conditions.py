@@ -8,11 +8,10 @@ from typing import Any
 
 import jinja2
 import pytest
-import yaml
-from contract.collection import ROOT, relative
+from contract.collection import KEYS_OF_EXPRESSIONS, ROOT, load, relative
 from jinja2 import nodes
 
-KEYS = {"when", "until", "failed_when", "changed_when", "that"}
+KEYS = {*KEYS_OF_EXPRESSIONS} - {"var"}
 COLLECTIONS = {
     "combine",
     "dict2items",
@@ -63,7 +62,7 @@ def broken(text: str) -> bool:
 @pytest.mark.filterwarnings("ignore:invalid escape")  # regular expressions in YAML
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_conditions_are_true_or_false(path):
-    assert [text for text in conditions(yaml.safe_load(path.read_text(encoding="utf-8"))) if broken(text)] == []
+    assert [text for text in conditions(load(path)) if broken(text)] == []
 
 
 @pytest.mark.parametrize("text", ["a | intersect(['b'])", "a and b | default([])", "a | map('trim') | list if b else c", "a or {}"])

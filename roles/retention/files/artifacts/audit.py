@@ -71,7 +71,7 @@ class Audit:
         self.root, self.found, self.began, self.grace = root, found, began, grace_seconds
         self.excluded = (*excluded, SITE_MARK) if root.bucket else tuple(excluded)
         self.open: list[list[Any]] = []  # references that may cover the next key, each with the number of its objects
-        self.classes, self.experiments, self.users = Sums(), Sums(), Sums()
+        self.classes, self.experiments = Sums(), Sums()
         self.owners = Sums()  # by experiment and user of what an object belongs to
         self.with_objects, self.empty, self.missing = Counter(), Counter(), Counter()
         self.changes = Sums()
@@ -144,7 +144,6 @@ class Audit:
             entry[1] += 1
         if owner:
             self.classes.add("referenced", item)
-            self.users.add(owner.user, item)
             self.owners.add((owner.experiment, owner.user), item)
         if experiment:
             self.experiments.add(experiment.experiment, item)
@@ -176,6 +175,14 @@ class Audit:
             self._note("orphans", self.group)
         self.group = {}
 
+    def _users(self) -> Sums:
+        """The owners without their experiments."""
+        found = Sums()
+        for (experiment, user), size in self.owners.bytes.items():
+            found.objects[user] += self.owners.objects[experiment, user]
+            found.bytes[user] += size
+        return found
+
     def report(self, totals: Totals) -> dict[str, Any]:
         """What was found, for a program to read."""
         stored = ("referenced", "orphaned", "young", "excluded", "outside")
@@ -205,7 +212,7 @@ class Audit:
             "orphaned_prefixes": self.classes.objects["orphaned_prefixes"],
             "since_last": {name: self.changes.of(name) for name in ("vanished", "vanished_referenced", "changed")},
             "experiments": self.experiments.all(),
-            "users": self.users.all(),
+            "users": self._users().all(),
             "samples": self.samples,
             "knowledge": KNOWLEDGE,
         }

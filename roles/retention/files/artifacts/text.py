@@ -157,6 +157,11 @@ def used(resource: str, value: float) -> str:
     return amount(value) if resource == "bytes" else f"{value:.0f}"
 
 
+def kinds(report: dict[str, Any]) -> list[str]:
+    """What the usage report has a table of: workspaces where there are several."""
+    return ["user", "experiment", *(["workspace"] if len(report["workspaces"]) > 1 else [])]
+
+
 def usage(report: dict[str, Any]) -> str:
     """Who has how much, as tables."""
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(report["examined_timestamp_seconds"]))
@@ -166,10 +171,8 @@ def usage(report: dict[str, Any]) -> str:
         f" {entry['resource']}"
         for entry in report["above_quota"][:LINES]
     ]
-    for kind in ("user", "experiment", "workspace"):
+    for kind in kinds(report):
         entries = report[f"{kind}s"]
-        if kind == "workspace" and len(entries) < 2:
-            continue
         lines += ["", f"{kind:<30}" + "".join(f"{name:>11}" for name in COLUMNS.values())]
         lines += [f"{shown(entry['name'] or '-', 29):<30}" + "".join(f"{used(field, entry[field]):>11}" for field in COLUMNS) for entry in entries[:LINES]]
         lines += [f"({len(entries) - LINES} more; --json has all)"] if len(entries) > LINES else []

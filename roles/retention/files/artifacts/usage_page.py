@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from site_status import STYLE, amount, moment, text
+from text import kinds
 
 ROWS = 500
 NUMBERS = {
@@ -69,13 +70,12 @@ def page(report: dict[str, Any]) -> str:
     """The whole page, without anything from elsewhere."""
     above = {(entry["kind"], entry["name"], entry["id"], entry["resource"]) for entry in report["above_quota"]}
     title = f"Usage of {text(report['site'])}"
-    shown = [kind for kind in ("user", "experiment", "workspace") if kind != "workspace" or len(report["workspaces"]) > 1]
     sums = ", ".join(f"{number(field, report['totals'][field])} {name}" for field, name in NUMBERS.items() if field not in ("bytes", "runs_deleted"))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{STYLE}{EXTRA}</style></head>\n<body><h1>{title}</h1>"
         f"<p>Counted {moment(report['examined_timestamp_seconds'])}: {sums}, {amount(report['totals']['bytes'])}. For administrators. "
         '<a href="usage.json">JSON</a>, <a href="usage.txt">text</a>, <a href="../status/">state of the site</a></p>'
-        f"{quotas(report)}{''.join(table(kind, report[f'{kind}s'], above) for kind in shown)}"
+        f"{quotas(report)}{''.join(table(kind, report[f'{kind}s'], above) for kind in kinds(report))}"
         f"<section><h2>What is counted</h2><ul>{''.join(f'<li>{text(line)}</li>' for line in report['knowledge'])}</ul></section></body></html>\n"
     )
